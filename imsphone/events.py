@@ -1,0 +1,183 @@
+"""What happened, as frozen facts with past participles for names; each is JSON as it stands (`as_json`).
+
+A machine returns them inside `Tell`; the phone hands them to the application, the command line prints them with
+`--json`, the desktop window gets them over RPC. `at` is in seconds on the clock of whoever ran the machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """The root of all events."""
+
+    at: float
+
+    def as_json(self) -> dict[str, Any]:
+        """A dict of JSON values, the event's name under `event`."""
+        return {"event": type(self).__name__} | {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+# Registration -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registering(Event):
+    """A REGISTER left for this identity (first, refresh, or after a challenge)."""
+
+    impu: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenged(Event):
+    """The network asked for proof."""
+
+    algorithm: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered(Event):
+    """The network holds our contact for `expires_s` seconds from now.
+
+    `impus` are the identities of P-Associated-URI, the default one first; `service_route` the route of every later
+    request outside a dialog (RFC 3608).
+    """
+
+    impu: str
+    impus: tuple[str, ...]
+    service_route: tuple[str, ...]
+    expires_s: int
+    is_refresh: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationFailed(Event):
+    """No registration. `cause`: rejected, authentication, unreachable or timeout; `sentence` says why and what to do.
+
+    `status` is None where nothing answered. `is_final`: no further attempt follows by itself.
+    """
+
+    cause: Literal["rejected", "authentication", "unreachable", "timeout"]
+    sentence: str
+    status: int | None = None
+    reason: str = ""
+    retry_after_s: int | None = None
+    tried: tuple[str, ...] = ()
+    is_final: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deregistered(Event):
+    """The network holds no contact of ours any more (`by` says who ended it)."""
+
+    impu: str
+    by: Literal["user", "network"] = "user"
+
+
+# Calls: `call` is the call's key, the same in all of its events -----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallIncoming(Event):
+    """Somebody calls us; `remote` is the P-Asserted-Identity where there is one, else From."""
+
+    call: str
+    remote: str
+    display_name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallProgressed(Event):
+    """A provisional answer other than 100 and 180."""
+
+    call: str
+    status: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRinging(Event):
+    """It rings at the far end (180), or here once we sent 180."""
+
+    call: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallAnswered(Event):
+    """The call is up."""
+
+    call: str
+    remote: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallHeld(Event):
+    """The far end put the call on hold (a re-INVITE with sendonly or inactive)."""
+
+    call: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallResumed(Event):
+    """The far end took the call off hold."""
+
+    call: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEnded(Event):
+    """The call is over. `status` is the final answer of a call that never stood (486, 487, 408 ...), else None."""
+
+    call: str
+    by: Literal["local", "remote", "network"]
+    status: int | None = None
+    reason: str = ""
+
+
+# Media --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaStarted(Event):
+    """Offer and answer agree: RTP may flow between `local` and `remote`, each (host, port).
+
+    `codec` is the encoding name of the SDP ("PCMA"), `clock_hz` its RTP clock; `direction` as seen from here.
+    """
+
+    call: str
+    local: tuple[str, int]
+    remote: tuple[str, int]
+    codec: str
+    payload_type: int
+    clock_hz: int
+    ptime_ms: int
+    direction: Literal["sendrecv", "sendonly", "recvonly", "inactive"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaChanged(MediaStarted):
+    """A later offer and answer moved or turned the stream; the fields are the new ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaMeasured(Event):
+    """Figures of the received stream, about once a second and once at the end (see `media.quality.Measured`)."""
+
+    call: str
+    figures: dict[str, float]
+
+
+# The wire -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violated(Event):
+    """The peer broke a rule. `what` names the thing, `clause` the rule; `did` is what we did about it."""
+
+    what: str
+    clause: str
+    did: str
+    source: str = ""

@@ -1,0 +1,97 @@
+"""The small pieces that all SIP headers are made of: lists, parameters, quoted strings, escapes.
+
+Commas and semicolons separate, but not inside a quoted string and not between angle brackets. Nearly all values hold
+neither quotes nor brackets, so each function first looks for the cheap case.
+
+A parameter's value stays as it was written, quotes included (`+g.3gpp.icsi-ref="urn%3A..."`), so that what we do not
+understand leaves as it came; `unquote` gives the text behind it. Parameter names compare without case (RFC 3261 7.3.1)
+and are kept in lower case.
+"""
+
+from __future__ import annotations
+
+import re
+
+from imsphone.errors import ParseError
+
+Params = dict[str, str | None]
+
+TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
+# Nothing must follow a piece, so the pattern never backtracks: hostile values cost linear time.
+_PIECES = {
+    mark: re.compile(rf"""[^{mark}"<]*(?:(?:"[^"\\]*(?:\\.[^"\\]*)*"|<[^>]*>)[^{mark}"<]*)*""", re.DOTALL)
+    for mark in ",;"
+}
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_PERCENT = re.compile(r"%([0-9A-Fa-f]{2})")
+
+
+def split(text: str, separator: str) -> list[str]:
+    """`text` cut at each `separator` (a comma or a semicolon) outside of quotes and angle brackets; the pieces stripped, empty ones left out.
+
+    Raises ParseError for a quote or a bracket that does not end.
+    """
+    if separator not in text:
+        text = text.strip()
+        return [text] if text else []
+    if '"' not in text and "<" not in text:
+        return [piece for part in text.split(separator) if (piece := part.strip())]
+    piece_of = _PIECES[separator].match
+    pieces, position = [], 0
+    while True:
+        found = piece_of(text, position)
+        assert found is not None  # the pattern matches the empty string
+        if piece := found[0].strip():
+            pieces.append(piece)
+        position = found.end()
+        if position == len(text):
+            return pieces
+        if text[position] != separator:
+            raise ParseError("a closing quote or bracket", position)
+        position += 1
+
+
+def parse_params(text: str) -> Params:
+    """`a=b;c;d="e"` (with or without a leading semicolon) as a dict; a parameter without a value maps to None."""
+    params: Params = {}
+    for piece in split(text, ";"):
+        name, equals, value = piece.partition("=")
+        name = name.rstrip().lower()
+        if not name:
+            raise ParseError("a parameter name", text.find(piece))
+        params[name] = value.lstrip() if equals else None
+    return params
+
+
+def print_params(params: Params) -> str:
+    """The parameters with a semicolon before each; the empty string for none."""
+    return "".join(f";{name}" if value is None else f";{name}={value}" for name, value in params.items())
+
+
+def quote(text: str) -> str:
+    """`text` as a quoted-string (RFC 3261 25.1)."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def unquote(text: str) -> str:
+    """The text behind a quoted-string; anything else as it is."""
+    if len(text) >= 2 and text[0] == '"' and text[-1] == '"':
+        inner = text[1:-1]
+        return _ESCAPED.sub(r"\1", inner) if "\\" in inner else inner
+    return text
+
+
+def unescape(text: str) -> str:
+    """The text behind %XX escapes of a URI (RFC 3261 19.1.2), octets read as UTF-8."""
+    if "%" not in text:
+        return text
+    octets = _PERCENT.sub(lambda found: chr(int(found[1], 16)), text)
+    try:
+        return octets.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return octets
+
+
+def is_token(text: str) -> bool:
+    """Whether `text` is a token of RFC 3261 25.1: one or more of letters, digits and -.!%*_+`'~."""
+    return TOKEN.fullmatch(text) is not None
