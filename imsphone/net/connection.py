@@ -1,0 +1,179 @@
+"""One TCP connection: octets in, whole messages out, and never more in memory than it may.
+
+    open ──▶ connecting ──▶ up ──▶ ended           what is written meanwhile waits in `_waiting`
+                │ refused, 10 s     │ closed, broken stream, a peer that does not read
+                └──────────────────▶┴──▶ on_end(self), once
+
+A plain non-blocking socket on the event loop's selector, so that opening and writing need no task and no await: a
+machine's effects are performed where they stand, in their order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Callable
+
+from imsphone.machine import Address, Flow
+from imsphone.net.addresses import family_of, to_socket
+from imsphone.sip.framing import PING, PONG, Framer
+
+logger = logging.getLogger(__name__)
+
+CONNECT_S = 10.0
+MAX_WAITING_BYTES = 1 << 20
+_READ_BYTES = 1 << 16
+
+
+class Connection:
+    """A connection of `flow`, opened by us (`opened`) or accepted (`accepted`).
+
+    `on_message(data, flow)` gets every whole message, `on_end(connection)` is called once and from the event loop, never
+    from within `write`.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        flow: Flow,
+        on_message: Callable[[bytes, Flow], None],
+        on_end: Callable[[Connection], None],
+    ) -> None:
+        self.flow = flow
+        self._sock = sock
+        self._on_message = on_message
+        self._on_end = on_end
+        self._loop = asyncio.get_running_loop()
+        self._framer = Framer()
+        self._waiting = bytearray()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._is_up = False
+        self._has_ended = False
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    @classmethod
+    def opened(
+        cls, flow: Flow, on_message: Callable[[bytes, Flow], None], on_end: Callable[[Connection], None]
+    ) -> Connection:
+        """Starts to connect to `flow.remote`, from the host of `flow.local` and any port. Raises OSError where even
+        that fails: another family, no such address."""
+        sock = socket.socket(family_of(flow.local.host) or socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            connection = cls(sock, flow, on_message, on_end)
+            sock.bind(to_socket(Address(flow.local.host, 0)))
+            outcome = sock.connect_ex(to_socket(flow.remote))
+            if outcome not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
+                raise OSError(outcome, errno.errorcode.get(outcome, "connect"))
+        except (OSError, OverflowError):
+            sock.close()
+            raise
+        connection._loop.add_writer(sock, connection._connected)
+        connection._alarm = connection._loop.call_later(CONNECT_S, connection._end, "no answer to SYN")
+        return connection
+
+    @classmethod
+    def accepted(
+        cls,
+        sock: socket.socket,
+        flow: Flow,
+        on_message: Callable[[bytes, Flow], None],
+        on_end: Callable[[Connection], None],
+    ) -> Connection:
+        """Takes over a socket that `accept` gave."""
+        connection = cls(sock, flow, on_message, on_end)
+        connection._up()
+        return connection
+
+    def write(self, data: bytes) -> None:
+        """Sends, at once or as soon as the peer takes it. A peer that leaves more than 1 MiB unread loses the line."""
+        if self._has_ended:
+            return
+        if self._is_up and not self._waiting:
+            try:
+                data = data[self._sock.send(data) :]
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self._end_soon(str(error))
+                return
+            if not data:
+                return
+            self._loop.add_writer(self._sock, self._flush)
+        self._waiting += data
+        if len(self._waiting) > MAX_WAITING_BYTES:
+            self._end_soon("the peer does not read")
+
+    def close(self) -> None:
+        """Ends the connection without a word to `on_end`; what the kernel has taken it still delivers."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        self._loop.remove_reader(self._sock)
+        self._loop.remove_writer(self._sock)
+        if self._alarm:
+            self._alarm.cancel()
+        self._sock.close()
+
+    def _connected(self) -> None:
+        if failure := self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self._end(errno.errorcode.get(failure, str(failure)))
+            return
+        if self._alarm:
+            self._alarm.cancel()
+        self._loop.remove_writer(self._sock)
+        self._up()
+        if self._waiting:
+            self._loop.add_writer(self._sock, self._flush)
+            self._flush()
+
+    def _up(self) -> None:
+        self._is_up = True
+        self._loop.add_reader(self._sock, self._read)
+
+    def _flush(self) -> None:
+        try:
+            del self._waiting[: self._sock.send(self._waiting)]
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._end(str(error))
+            return
+        if not self._waiting:
+            self._loop.remove_writer(self._sock)
+
+    def _read(self) -> None:
+        try:
+            data = self._sock.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._end(str(error))
+            return
+        if not data:
+            self._end("closed by the peer")
+            return
+        for frame in self._framer.feed(data):
+            if frame == PING:
+                self.write(PONG)  # RFC 5626 4.4.1
+            else:
+                self._on_message(frame, self.flow)
+        if self._framer.is_broken:
+            self._end("neither SIP nor Diameter in the stream")
+
+    def _end_soon(self, why: str) -> None:
+        self._waiting.clear()
+        self._is_up = False
+        self._loop.remove_reader(self._sock)
+        self._loop.remove_writer(self._sock)
+        self._loop.call_soon(self._end, why)
+
+    def _end(self, why: str) -> None:
+        if self._has_ended:
+            return
+        logger.debug("%s ended: %s", self.flow, why)
+        self.close()
+        self._on_end(self)

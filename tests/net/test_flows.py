@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+
+from imsphone.errors import NetworkError
+from imsphone.machine import Address, Flow
+from imsphone.net import flows as flows_module
+from imsphone.net.flows import Flows
+
+ALICE, BOB = "127.0.10.101", "127.0.10.102"
+MESSAGE = b"MESSAGE sip:bob@ims.example SIP/2.0\r\nCSeq: %d MESSAGE\r\nContent-Length: 5\r\n\r\nhello"
+CER = bytes.fromhex("01000014 80000101 00000000 00000001 00000002")
+
+
+class End:
+    """An endpoint that writes down what comes; with `echoes` it sends back what it got."""
+
+    def __init__(self, host: str, port: int = 0, *, echoes: bool = False) -> None:
+        self.got: list[tuple[bytes, Flow]] = []
+        self.lost: list[Flow] = []
+        self._changed = asyncio.Event()
+        self._echoes = echoes
+        self.flows = Flows(Address(host, port), self._message, self._loss)
+        self.local = self.flows.local
+
+    def _message(self, data: bytes, flow: Flow) -> None:
+        self.got.append((data, flow))
+        self._changed.set()
+        if self._echoes:
+            self.flows.send(data, flow)
+
+    def _loss(self, flow: Flow) -> None:
+        self.lost.append(flow)
+        self._changed.set()
+
+    def to(self, other: Address, transport: str = "UDP") -> Flow:
+        return Flow("TCP" if transport == "TCP" else "UDP", self.local, other)
+
+    async def until(self, *, messages: int = 0, losses: int = 0) -> None:
+        async with asyncio.timeout(5):
+            while len(self.got) < messages or len(self.lost) < losses:
+                self._changed.clear()
+                await self._changed.wait()
+
+
+@contextlib.asynccontextmanager
+async def ends(*hosts: str, **options: bool) -> AsyncIterator[list[End]]:
+    made = [End(host, **options) for host in hosts]
+    try:
+        yield made
+    finally:
+        for end in made:
+            end.flows.close()
+
+
+def free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+async def test_a_message_arrives_on_the_flow_that_leads_back(transport: str) -> None:
+    async with ends(ALICE, BOB) as (alice, bob):
+        alice.flows.send(MESSAGE % 1, alice.to(bob.local, transport))
+        await bob.until(messages=1)
+        data, flow = bob.got[0]
+        assert data == MESSAGE % 1
+        assert (flow.transport, flow.local, flow.remote.host) == (transport, bob.local, ALICE)
+        bob.flows.send(b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n", flow)
+        await alice.until(messages=1)
+        assert alice.got[0][1] == alice.to(bob.local, transport)
+
+
+async def test_requests_share_one_connection_and_arrive_in_order() -> None:
+    async with ends(ALICE, BOB) as (alice, bob):
+        for number in range(200):
+            alice.flows.send(MESSAGE % number, alice.to(bob.local, "TCP"))
+        await bob.until(messages=200)
+        assert [data for data, _ in bob.got] == [MESSAGE % number for number in range(200)]
+        assert len({flow for _, flow in bob.got}) == 1
+
+
+async def test_a_big_message_crosses_a_stream_whole() -> None:
+    body = b"x" * 60_000
+    big = b"MESSAGE sip:bob@ims.example SIP/2.0\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    async with ends(ALICE, BOB) as (alice, bob):
+        for _ in range(8):
+            alice.flows.send(big, alice.to(bob.local, "TCP"))
+        await bob.until(messages=8)
+        assert {data for data, _ in bob.got} == {big}
+
+
+async def test_diameter_is_cut_by_its_own_length() -> None:
+    async with ends(ALICE, BOB) as (alice, bob):
+        alice.flows.send(CER + CER, alice.to(bob.local, "TCP"))
+        await bob.until(messages=2)
+        assert [data for data, _ in bob.got] == [CER, CER]
+
+
+async def test_a_ping_is_answered_and_told_to_nobody() -> None:
+    async with ends(BOB) as (bob,):
+        reader, writer = await asyncio.open_connection(*bob.local)
+        writer.write(b"\r\n\r\n")
+        assert await asyncio.wait_for(reader.readexactly(2), 5) == b"\r\n"
+        writer.close()
+        await writer.wait_closed()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sloppy:
+            for datagram in (b"\r\n\r\n", b"\0", b"", b"real"):
+                sloppy.sendto(datagram, bob.local)
+            await bob.until(messages=1)
+        assert [data for data, _ in bob.got] == [b"real"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a UDP socket whom ICMP means")
+async def test_icmp_says_which_flow_is_lost_and_the_others_go_on() -> None:
+    async with ends(ALICE, BOB) as (alice, bob):
+        nobody = alice.to(Address(BOB, free_port(BOB)))
+        for number in range(3):
+            alice.flows.send(b"into the void", nobody)
+            alice.flows.send(b"%d" % number, alice.to(bob.local))
+        await alice.until(losses=1)
+        await bob.until(messages=3)
+        assert set(alice.lost) == {nobody}
+        assert [data for data, _ in bob.got] == [b"0", b"1", b"2"]
+
+
+@pytest.mark.parametrize(
+    ("transport", "host"), [("TCP", BOB), ("UDP", "::1"), ("TCP", "::1"), ("UDP", "pcscf.ims.example"), ("UDP", "")]
+)
+async def test_what_cannot_be_reached_is_lost_but_not_inside_send(transport: str, host: str) -> None:
+    async with ends(ALICE) as (alice,):
+        flow = alice.to(Address(host, free_port(BOB)), transport)
+        alice.flows.send(b"x", flow)
+        assert not alice.lost
+        await alice.until(losses=1)
+        assert alice.lost == [flow]
+
+
+@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+@pytest.mark.parametrize("port", [0, 65536, 99999])
+async def test_a_port_that_is_none_is_lost_too(transport: str, port: int) -> None:
+    async with ends(ALICE) as (alice,):
+        alice.flows.send(b"x", alice.to(Address(BOB, port), transport))
+        await alice.until(losses=1)
+
+
+async def test_a_message_too_long_for_a_datagram_is_lost() -> None:
+    async with ends(ALICE, BOB) as (alice, bob):
+        alice.flows.send(b"x" * 70_000, alice.to(bob.local))
+        await alice.until(losses=1)
+
+
+async def test_a_closed_connection_is_lost_and_the_next_message_opens_another() -> None:
+    async with ends(ALICE) as (alice,):
+        bob = End(BOB)
+        alice.flows.send(MESSAGE % 1, alice.to(bob.local, "TCP"))
+        await bob.until(messages=1)
+        bob.flows.close()
+        await alice.until(losses=1)
+        assert alice.lost == [alice.to(bob.local, "TCP")]
+        again = End(BOB, bob.local.port)
+        alice.flows.send(MESSAGE % 2, alice.to(bob.local, "TCP"))
+        await again.until(messages=1)
+        again.flows.close()
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"x" * 200_000, b"\x01\xff\xff\xff" + bytes(80)]
+)
+async def test_a_stream_of_garbage_is_hung_up_on(garbage: bytes) -> None:
+    async with ends(BOB) as (bob,):
+        with socket.create_connection(bob.local) as stranger:
+            stranger.setblocking(False)
+            await asyncio.get_running_loop().sock_sendall(stranger, garbage)
+            await bob.until(losses=1)
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(stranger, 1), 5) == b""
+        assert not bob.got
+
+
+async def test_a_peer_that_never_reads_is_hung_up_on() -> None:
+    async with ends(ALICE) as (alice,):
+        listener = socket.create_server((BOB, 0))
+        with listener:
+            flow = alice.to(Address(*listener.getsockname()), "TCP")
+            for _ in range(500):
+                alice.flows.send(b"x" * 60_000, flow)
+            await alice.until(losses=1)
+            assert alice.lost == [flow]
+
+
+async def test_the_idlest_connection_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flows_module, "MAX_CONNECTIONS", 3)
+    async with ends(ALICE) as (alice,):
+        servers = [End(f"127.0.10.{host}") for host in range(111, 115)]
+        try:
+            for server in servers[:3]:
+                alice.flows.send(MESSAGE % 1, alice.to(server.local, "TCP"))
+                await server.until(messages=1)
+            alice.flows.send(MESSAGE % 2, alice.to(servers[0].local, "TCP"))
+            alice.flows.send(MESSAGE % 1, alice.to(servers[3].local, "TCP"))
+            await servers[3].until(messages=1)
+            await alice.until(losses=1)
+            assert alice.lost == [alice.to(servers[1].local, "TCP")]
+        finally:
+            for server in servers:
+                server.flows.close()
+
+
+async def test_udp_and_tcp_have_the_same_port() -> None:
+    async with ends(BOB) as (bob,):
+        assert bob.local.port
+        _, writer = await asyncio.open_connection(*bob.local)
+        assert writer.get_extra_info("peername") == tuple(bob.local)
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+async def test_a_busy_port_is_one_sentence_with_the_remedy(kind: socket.SocketKind) -> None:
+    with socket.socket(socket.AF_INET, kind) as other:
+        other.bind((BOB, 0))
+        if kind == socket.SOCK_STREAM:
+            other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(NetworkError, match=rf"^{BOB}:{port} is taken by another program: .* choose another port"):
+            End(BOB, port)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "sentence"),
+    [
+        ("192.0.2.1", 5060, "192.0.2.1 is no address of this host"),
+        ("0.0.0.0", 5060, "give one IP address of this host"),
+        ("localhost", 5060, "give one IP address of this host"),
+        (BOB, 70000, "70000 is no port"),
+    ],
+)
+async def test_an_address_that_cannot_be_had_is_one_sentence(host: str, port: int, sentence: str) -> None:
+    with pytest.raises(NetworkError, match=sentence):
+        End(host, port)
+
+
+async def test_ipv6() -> None:
+    try:
+        alice, bob = End("::1"), End("::1", echoes=True)
+    except NetworkError:
+        pytest.skip("this host has no IPv6 loopback")
+    alice.flows.send(b"over six", alice.to(bob.local))
+    alice.flows.send(MESSAGE % 6, alice.to(bob.local, "TCP"))
+    await alice.until(messages=2)
+    assert {flow.transport for _, flow in alice.got} == {"UDP", "TCP"}
+    alice.flows.close()
+    bob.flows.close()
+
+
+async def test_after_close_nothing_happens_any_more() -> None:
+    async with ends(ALICE, BOB) as (alice, bob):
+        alice.flows.send(MESSAGE % 1, alice.to(Address(BOB, free_port(BOB)), "TCP"))
+        alice.flows.close()
+        alice.flows.close()
+        alice.flows.send(b"x", alice.to(bob.local))
+        await asyncio.sleep(0.05)
+        assert (alice.got, alice.lost, bob.got) == ([], [], [])
