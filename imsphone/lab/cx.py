@@ -276,13 +276,12 @@ class Cx:
 
     def _opened(self, cea: Message) -> list[Effect]:
         self._opening = None
-        queued, self._queued = self._queued, []
+        queued = [question for question in self._queued if question[0] in self._waiting]
+        self._queued.clear()
         if cea.result != (diameter.SUCCESS, False):
-            return [
-                Tell(CxAnswered(self._waiting.pop(number), None)) for number, _ in queued if number in self._waiting
-            ]
+            return [Tell(CxAnswered(self._waiting.pop(number), None)) for number, _ in queued]
         self._is_open = True
-        return [Send(data, self._flow) for number, data in queued if number in self._waiting]
+        return [Send(data, self._flow) for _, data in queued]
 
     def _serve(self, request: Message) -> list[Effect]:
         """The HSS asks: only the watchdog is answered with success (RFC 6733 5.5), the lab's HSS pushes nothing."""

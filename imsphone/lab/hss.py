@@ -191,7 +191,7 @@ class Hss:
         found = self._find(avps)
         if len(found) == 3:
             return found
-        subscriber, impu = found
+        subscriber, _ = found
         if subscriber.barred.issuperset(subscriber.impus):
             return _refuse(diameter.AUTHORIZATION_REJECTED, is_experimental=False)  # step 3
         kind = avps.number(cx.USER_AUTHORIZATION_TYPE, cx.VENDOR_3GPP) or cx.REGISTRATION

@@ -9,10 +9,10 @@ packets lost in a row; from these the two transition probabilities follow. With 
 itself.
 
 **Jitter** is queueing: a packet waits an exponentially distributed time with mean `jitter_ms` on top of `delay_ms`, cut
-at five times the mean. Independent waits of that kind differ by `jitter_ms` on the average, so that is what a receiver's
-RFC 3550 estimate tends to while packets are farther apart than the jitter. A queue keeps the order: a packet never
-arrives before the one sent ahead of it, so packets closer together than the jitter arrive in clumps and the estimate
-stays below. Only the share `reorder` is held back behind its followers, by 20 to 60 ms.
+at five times the mean. Independent waits of that kind differ by `jitter_ms` on the average, and to that a receiver's
+RFC 3550 estimate tends while packets are farther apart than the jitter. A queue keeps the order: a packet never arrives
+before the one sent ahead of it, so packets closer together than the jitter arrive in clumps and the estimate stays
+below. Only the share `reorder` is held back behind its followers, by 20 to 60 ms.
 
 Nothing here asks the clock or the operating system; `seed` alone decides (SplitMix64, Steele and others 2014).
 """

@@ -90,12 +90,12 @@ class Subscriber:
             if impu in self.barred:
                 ElementTree.SubElement(identity, "BarringIndication").text = "1"
             ElementTree.SubElement(identity, "Identity").text = impu
-        return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+        return b'<?xml version="1.0" encoding="UTF-8"?>' + ElementTree.tostring(root, encoding="unicode").encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The same profile as the S-CSCF reads it: the identities of the implicit set in their order, and which are barred."""
+    """The same profile as the S-CSCF reads it: the implicit set in its order, and which of it is barred."""
 
     impi: str
     impus: tuple[str, ...]

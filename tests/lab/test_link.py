@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,7 +44,7 @@ def test_burst_is_the_mean_length_of_a_loss() -> None:
 def test_jitter_is_the_mean_difference_of_transit_times_of_packets_far_apart() -> None:
     link = Link(jitter_ms=30, delay_ms=50, seed=1)
     transit_ms = [(link.carry(float(second))[0] - second) * 1000 for second in range(PACKETS)]
-    differences = [abs(a - b) for a, b in zip(transit_ms, transit_ms[1:], strict=False)]
+    differences = [abs(a - b) for a, b in pairwise(transit_ms)]
     assert sum(differences) / len(differences) == pytest.approx(30, rel=0.05)
     assert min(transit_ms) >= 50
     assert max(transit_ms) <= 50 + 5 * 30 + 1e-6
@@ -52,7 +54,7 @@ def test_order_is_kept_under_jitter_and_broken_by_reorder() -> None:
     arrivals = [copies[0] for copies in send(Link(jitter_ms=60, seed=2))]
     assert arrivals == sorted(arrivals)
     arrivals = [copies[0] for copies in send(Link(reorder=0.05, seed=2))]
-    overtaken = sum(later < earlier for earlier, later in zip(arrivals, arrivals[1:], strict=False))
+    overtaken = sum(later < earlier for earlier, later in pairwise(arrivals))
     assert overtaken / PACKETS == pytest.approx(0.05, abs=0.01)
 
 
