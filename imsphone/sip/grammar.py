@@ -27,8 +27,9 @@ _PERCENT = re.compile(r"%([0-9A-Fa-f]{2})")
 
 
 def split(text: str, separator: str) -> list[str]:
-    """`text` cut at each `separator` (a comma or a semicolon) outside of quotes and angle brackets; the pieces stripped, empty ones left out.
+    """`text` cut at each `separator` (a comma or a semicolon) outside of quotes and angle brackets.
 
+    The pieces are stripped, empty ones left out.
     Raises ParseError for a quote or a bracket that does not end.
     """
     if separator not in text:

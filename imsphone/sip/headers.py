@@ -13,14 +13,14 @@ from imsphone.sip.grammar import split
 _COMPACT = {
     "i": "Call-ID", "m": "Contact", "e": "Content-Encoding", "l": "Content-Length", "c": "Content-Type", "f": "From",
     "s": "Subject", "k": "Supported", "t": "To", "v": "Via", "o": "Event", "u": "Allow-Events", "r": "Refer-To",
-    "b": "Referred-By", "x": "Session-Expires", "j": "Reject-Contact", "a": "Accept-Contact", "d": "Request-Disposition",
-    "y": "Identity",
+    "b": "Referred-By", "x": "Session-Expires", "j": "Reject-Contact", "a": "Accept-Contact",
+    "d": "Request-Disposition", "y": "Identity",
 }  # fmt: skip
 # Headers whose value is a comma-separated list, so that one line of two values equals two lines (RFC 3261 7.3.1).
 _LISTS = frozenset(
     "Accept Accept-Contact Accept-Encoding Accept-Language Alert-Info Allow Allow-Events Call-Info Contact "
-    "Content-Encoding Content-Language Error-Info Feature-Caps Geolocation History-Info In-Reply-To P-Asserted-Identity "
-    "P-Associated-URI P-Early-Media P-Preferred-Identity P-Visited-Network-ID Path Proxy-Require Reason Record-Route "
+    "Content-Encoding Content-Language Error-Info Feature-Caps Geolocation History-Info In-Reply-To "
+    "P-Asserted-Identity P-Associated-URI P-Early-Media P-Preferred-Identity P-Visited-Network-ID Path Proxy-Require Reason Record-Route "
     "Reject-Contact Require Route Security-Client Security-Server Security-Verify Service-Route Supported Unsupported "
     "Via Warning".split()
 )
@@ -110,7 +110,7 @@ class Headers:
         name = canonical(name)
         lower = name.lower()
         at = len(self._items)
-        kept = []
+        kept: list[tuple[str, str]] = []
         for item in self._items:
             if item[0].lower() == lower:
                 at = min(at, len(kept))

@@ -1,0 +1,304 @@
+"""The transaction layer: which message belongs to which request, on which transport it leaves, and when it is repeated.
+
+    wire ──bytes──▶ parse ─▶ examine ─▶ match ──▶ ClientTransaction ──▶ Tell(ResponseArrived | TransactionFailed)
+                                             └──▶ ServerTransaction ──▶ Tell(RequestArrived | AckArrived)
+
+It is a machine (`imsphone.machine`); its owner, a UE or a network node, hears of it through `Tell` and acts through
+`request`, `respond`, `cancel` and `send`. Garbage is dropped or answered here and told as `Violated`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Literal
+
+from imsphone.errors import ParseError
+from imsphone.events import Violated
+from imsphone.machine import Ask, Effect, Flow, Ids, Send, Tell
+from imsphone.sip.client import ClientTransaction
+from imsphone.sip.fields import Via
+from imsphone.sip.message import Request, Response, parse
+from imsphone.sip.server import ServerTransaction
+from imsphone.sip.timers import RFC_3261, Timers
+from imsphone.sip.validation import Fault, examine
+
+UDP_LIMIT_BYTES = 1300  # RFC 3261 18.1.1: within 200 bytes of the path MTU, or 1300 where that is unknown
+MAX_SERVER_TRANSACTIONS = 20_000
+COOKIE = "z9hG4bK"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestArrived:
+    """A new request; answer it with `Transactions.respond`. `cancels` is the INVITE that a CANCEL means, if known."""
+
+    request: Request
+    transaction: ServerTransaction
+    flow: Flow
+    cancels: ServerTransaction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AckArrived:
+    """An ACK that belongs to no transaction: of a 2xx, for the dialog's owner or the next hop."""
+
+    request: Request
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseArrived:
+    """A response to a request of ours. Repeated and forked 2xx to an INVITE come each time, each wants an ACK."""
+
+    response: Response
+    transaction: ClientTransaction
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionFailed:
+    """No final response came in time, or the flow carries nothing (RFC 3261 8.1.3.1: as if 408 or 503 had come)."""
+
+    transaction: ClientTransaction
+    cause: Literal["timeout", "transport"]
+
+
+@dataclass(frozen=True, slots=True)
+class AckMissing:
+    """A refusal of an INVITE was never acknowledged (Timer H)."""
+
+    transaction: ServerTransaction
+
+
+_Transaction = ClientTransaction | ServerTransaction
+
+
+class Transactions:
+    """All transactions of one UE or node."""
+
+    def __init__(self, ids: Ids, timers: Timers = RFC_3261) -> None:
+        self._ids = ids
+        self._timers = timers
+        self._clients: dict[tuple[str, str], ClientTransaction] = {}
+        self._servers: dict[tuple[str, str, int, str], ServerTransaction] = {}
+        self._cancels: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}  # asked before any 1xx came
+        self._alarms: list[tuple[float, int, _Transaction]] = []
+        self._count = count()
+
+    @property
+    def deadline(self) -> float | None:
+        """The earliest alarm of any transaction."""
+        alarms = self._alarms
+        while alarms and alarms[0][2].deadline != alarms[0][0]:
+            heapq.heappop(alarms)  # stale: that transaction has moved on
+        return alarms[0][0] if alarms else None
+
+    # Out --------------------------------------------------------------------------------------------------------------
+
+    def request(
+        self, request: Request, flow: Flow, now: float, mark: object = None, timers: Timers | None = None
+    ) -> tuple[ClientTransaction, list[Effect]]:
+        """Sends a request in a new transaction: adds the Via, goes over to TCP where UDP is too small for it."""
+        branch = self._ids.branch()
+        sent, sent_flow = self._fit(request, flow, branch)
+        transaction = ClientTransaction(sent, sent_flow, timers or self._timers, now, mark)
+        transaction.was_upgraded = sent_flow.transport != flow.transport
+        self._clients[transaction.key] = transaction
+        self._arm(transaction)
+        return transaction, transaction.start()
+
+    def send(self, request: Request, flow: Flow) -> list[Effect]:
+        """Sends a request without a transaction: the ACK of a 2xx (RFC 3261 13.2.2.4)."""
+        sent, sent_flow = self._fit(request, flow, self._ids.branch())
+        return [Send(bytes(sent), sent_flow)]
+
+    def respond(self, transaction: ServerTransaction, response: Response, now: float) -> list[Effect]:
+        """Sends a response of this transaction, on the flow that the request came on (RFC 3261 18.2.2)."""
+        effects = transaction.respond(response, now)
+        self._arm(transaction)
+        return effects
+
+    def cancel(
+        self, transaction: ClientTransaction, now: float, headers: Iterable[tuple[str, str]] = ()
+    ) -> list[Effect]:
+        """Cancels an INVITE: at once if a provisional response came, else as soon as one comes (RFC 3261 9.1)."""
+        if not transaction.is_waiting:
+            return []
+        if transaction.state == "calling":
+            self._cancels[transaction.key] = tuple(headers)
+            return []
+        invite = transaction.request
+        cancel = Request("CANCEL", invite.uri)
+        cancel.headers.add("Via", str(invite.via))
+        cancel.headers.add("Max-Forwards", "70")
+        for name in ("From", "To", "Call-ID"):
+            cancel.headers.add(name, invite.headers.get(name) or "")
+        cancel.headers.add("CSeq", f"{invite.cseq.number} CANCEL")
+        for route in invite.headers.get_all("Route"):
+            cancel.headers.add("Route", route)
+        for name, value in headers:
+            cancel.headers.add(name, value)
+        canceller = ClientTransaction(cancel, transaction.flow, self._timers, now)
+        self._clients[canceller.key] = canceller
+        self._arm(canceller)
+        transaction.limit(now + self._timers.timeout_s)
+        self._arm(transaction)
+        return canceller.start()
+
+    def _fit(self, request: Request, flow: Flow, branch: str) -> tuple[Request, Flow]:
+        sent = request.copy()
+        sent.headers.prepend("Via", self._via(flow, branch))
+        if flow.transport == "UDP" and len(bytes(sent)) > UDP_LIMIT_BYTES:
+            flow = flow.over("TCP")
+            sent = request.copy()
+            sent.headers.prepend("Via", self._via(flow, branch))
+        return sent, flow
+
+    @staticmethod
+    def _via(flow: Flow, branch: str) -> str:
+        return f"SIP/2.0/{flow.transport} {flow.local};branch={branch};rport"
+
+    # In ---------------------------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
+        """A datagram, or one frame of a stream."""
+        if not data.strip(b"\r\n\0"):
+            return []  # a keep-alive (RFC 5626 4.4.1)
+        try:
+            message = parse(data)
+        except ParseError as error:
+            fault = Fault(None, f"a message that is no SIP: {error}", "RFC 3261 7")
+            return [self._violated(fault, "dropped", flow, now)]
+        found = examine(message)
+        if isinstance(message, Response):
+            if found is not None:
+                return [self._violated(found, "dropped", flow, now)]
+            return self._receive_response(message, now)
+        return self._receive_request(message, found, flow, now)
+
+    def _receive_request(self, request: Request, fault: Fault | None, flow: Flow, now: float) -> list[Effect]:
+        try:
+            via = self._stamp(request, flow)
+        except ParseError:
+            return [self._violated(fault or Fault(None, "no usable Via", "RFC 3261 8.1.1.7"), "dropped", flow, now)]
+        if fault is not None:
+            if request.method == "ACK" or fault.status is None:
+                return [self._violated(fault, "dropped", flow, now)]
+            answer = request.answer(fault.status, fault.reason or None, self._ids.tag())
+            for name, value in fault.headers:
+                answer.headers.add(name, value)
+            return [Send(bytes(answer), flow), self._violated(fault, f"answered {fault.status}", flow, now)]
+        key = self._key(request, via, "INVITE" if request.method == "ACK" else request.method)
+        transaction = self._servers.get(key)
+        if request.method == "ACK":
+            if transaction is None or transaction.state == "accepted":
+                return [Tell(AckArrived(request, flow))]
+            transaction.acknowledge(now)
+            self._arm(transaction)
+            return []
+        if transaction is not None:
+            return transaction.repeat()
+        if len(self._servers) >= MAX_SERVER_TRANSACTIONS:
+            return [Send(bytes(request.answer(503, tag=self._ids.tag())), flow)]
+        transaction = self._servers[key] = ServerTransaction(request, flow, self._timers, key)
+        cancels = self._servers.get(self._key(request, via, "INVITE")) if request.method == "CANCEL" else None
+        return [Tell(RequestArrived(request, transaction, flow, cancels))]
+
+    @staticmethod
+    def _stamp(request: Request, flow: Flow) -> Via:
+        """Writes where the request came from into its Via (RFC 3261 18.2.1, RFC 3581 4)."""
+        via = request.via
+        host = flow.remote.host
+        if "rport" in via.params:
+            stamped = via.with_params(received=host, rport=str(flow.remote.port))
+        elif via.host.lower() != host.lower():
+            stamped = via.with_params(received=host)
+        else:
+            return via
+        values = request.headers.get_all("Via")
+        request.headers.set("Via", str(stamped), *values[1:])
+        return via
+
+    @staticmethod
+    def _key(request: Request, via: Via, method: str) -> tuple[str, str, int, str]:
+        """What makes two requests the same (RFC 3261 17.2.3), also those of RFC 2543 without the cookie."""
+        branch = via.branch
+        if not branch.startswith(COOKIE):
+            # An ACK's To tag is the server's own, so it cannot count here.
+            branch = f"{request.uri} {request.call_id} {request.cseq.number} {request.from_.tag} {via}"
+        host, port = via.sent_by
+        return branch, host, port, method
+
+    def _receive_response(self, response: Response, now: float) -> list[Effect]:
+        transaction = self._clients.get((response.via.branch, response.cseq.method))
+        if transaction is None:
+            return []  # late, or none of ours (RFC 3261 18.1.2)
+        effects, is_news = transaction.receive(response, now)
+        if response.status < 200:
+            if transaction.key in self._cancels:
+                effects = effects + self.cancel(transaction, now, self._cancels.pop(transaction.key))
+        else:
+            self._cancels.pop(transaction.key, None)
+        self._arm(transaction)
+        if is_news and transaction.request.method != "CANCEL":
+            effects = [*effects, Tell(ResponseArrived(response, transaction))]
+        return effects
+
+    # World ------------------------------------------------------------------------------------------------------------
+
+    def answer(self, ask: Ask, result: Any, now: float) -> list[Effect]:
+        """The transaction layer asks nothing."""
+        return []
+
+    def lost(self, flow: Flow, now: float) -> list[Effect]:
+        """A flow carries nothing: what waits on it fails, or tries UDP where TCP was chosen for its size alone."""
+        effects: list[Effect] = []
+        for transaction in [t for t in self._clients.values() if t.flow == flow and t.is_waiting]:
+            if transaction.was_upgraded:
+                transaction.was_upgraded = False
+                request = transaction.request.copy()
+                request.headers.pop_first("Via")
+                udp = flow.over("UDP")
+                request.headers.prepend("Via", self._via(udp, transaction.key[0]))
+                effects += transaction.move(request, udp, now)
+                self._arm(transaction)
+                continue
+            transaction.fail()
+            effects += self._over(transaction, "transport")
+        return effects
+
+    def tick(self, now: float) -> list[Effect]:
+        """Runs every alarm that is due."""
+        effects: list[Effect] = []
+        while (deadline := self.deadline) is not None and deadline <= now:
+            transaction = heapq.heappop(self._alarms)[2]
+            sent, is_over = transaction.tick(now)
+            effects += sent
+            if is_over:
+                if isinstance(transaction, ClientTransaction):
+                    effects += self._over(transaction, "timeout")
+                else:
+                    effects.append(Tell(AckMissing(transaction)))
+            self._arm(transaction)
+        return effects
+
+    def _over(self, transaction: ClientTransaction, cause: Literal["timeout", "transport"]) -> list[Effect]:
+        self._cancels.pop(transaction.key, None)
+        self._arm(transaction)
+        return [] if transaction.request.method == "CANCEL" else [Tell(TransactionFailed(transaction, cause))]
+
+    def _arm(self, transaction: _Transaction) -> None:
+        if transaction.is_done:
+            if isinstance(transaction, ClientTransaction):
+                self._clients.pop(transaction.key, None)
+            else:
+                self._servers.pop(transaction.key, None)
+            return
+        deadline = transaction.deadline
+        if deadline is not None:
+            heapq.heappush(self._alarms, (deadline, next(self._count), transaction))
+
+    @staticmethod
+    def _violated(fault: Fault, did: str, flow: Flow, now: float) -> Tell:
+        return Tell(Violated(at=now, what=fault.what, clause=fault.clause, did=did, source=str(flow.remote)))
