@@ -4,7 +4,7 @@
          MCC MNC  └ the subscriber
     home domain  ims.mnc015.mcc234.3gppnetwork.org                          13.2
     IMPI         234150999999999@ims.mnc015.mcc234.3gppnetwork.org          13.3   proves itself, is never called
-    IMPU         sip:234150999999999@ims.mnc015.mcc234.3gppnetwork.org      13.4B  temporary, until the network names better
+    IMPU         sip:234150999999999@ims.mnc015.mcc234.3gppnetwork.org      13.4B  until the network names a better one
     instance-id  urn:gsma:imei:90420156-025763-0                            13.8   this device among those of the user
 
 Whatever the profile says itself counts first. How long the MNC is, the IMSI does not tell; a country's numbering plan
@@ -21,15 +21,19 @@ from imsphone.profile import Profile
 
 # Countries whose MNCs have three digits (ITU-T E.212, national lists); all others are taken to have two.
 _THREE_DIGITS = frozenset(
-    "302 310 311 312 313 314 315 316 330 334 338 342 344 346 348 352 354 356 358 360 365 366 376 708 722 732 750".split()
+    "302 310 311 312 313 314 315 316 330 334 338 342 344 346 348 "
+    "352 354 356 358 360 365 366 376 708 722 732 750".split()
 )
 _UUID_OF_NAMES = bytes.fromhex("6ba7b8119dad11d180b400c04fd430c8")  # RFC 9562 6.6: the namespace of URLs
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a REGISTER says of its sender: `impi` for the credentials, `impu` To and From, `home_domain` the
-    Request-URI (without "sip:"), `instance_id` the +sip.instance of the Contact (without the angle brackets)."""
+    """What a REGISTER says of its sender.
+
+    `impi` is the username of the credentials, `impu` stands in To and From, `home_domain` in the Request-URI (without
+    its "sip:"), `instance_id` in +sip.instance of the Contact (without its angle brackets).
+    """
 
     impi: str
     impu: str
