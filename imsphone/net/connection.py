@@ -30,8 +30,8 @@ _READ_BYTES = 1 << 16
 class Connection:
     """A connection of `flow`, opened by us (`opened`) or accepted (`accepted`).
 
-    `on_message(data, flow)` gets every whole message, `on_end(connection)` is called once and from the event loop, never
-    from within `write`.
+    `on_message(data, flow)` gets every whole message; `on_end(connection)` is called once, from the event loop and
+    never from within `write`.
     """
 
     def __init__(
