@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 # Bottom to top. A module stands where its longest name stands, and imports from its own row or from below.
 LAYERS = (
     ("machine", "events", "errors", "assets"),
-    ("ladder", "trace", "profile"),
+    ("ladder", "trace", "label", "redaction", "profile"),
     ("sip",),
     ("sdp", "rtp", "usim"),
     ("ims", "lab", "media"),
