@@ -48,7 +48,7 @@ class Arrivals:
         self.count += 1
 
     def delay_ms(self, timestamp_ms: float) -> float:
-        """How late the next pull would be for that time in the stream, on the ruler of pulls (its zero is arbitrary)."""
+        """How late the next pull is for that time in the stream, on the ruler of pulls (whose zero is arbitrary)."""
         return PULL_MS * self.pulls - timestamp_ms
 
     @property

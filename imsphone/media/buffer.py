@@ -3,8 +3,7 @@
     insert ──▶ [ 160 ][ 320 ]      [ 640 ][ 800 ] ◀── latest           (timestamps; 480 is lost or on its way)
                   └─ first ──▶ the next to be decoded
 
-RTP's timestamp has 32 bits and its sequence number 16; here both go on for ever: a number belongs to the turn in which
-it lies nearest to the last one. What the peer can send without end is bounded: packets, and how far apart they lie.
+Timestamps and sequence numbers are unrolled: they do not wrap. What the peer can send without end is bounded.
 """
 
 from __future__ import annotations
@@ -18,31 +17,12 @@ MOST_PACKETS = 256
 
 
 class Waiting(NamedTuple):
-    """A packet with its timestamp extended over the wrap and its length, both in samples."""
+    """A packet, its numbers unrolled, and how many samples it holds."""
 
     timestamp: int
+    sequence: int
     samples: int
     packet: Packet
-
-
-class Unwrapped:
-    """Extends a number of `bits` bits by how often it wrapped."""
-
-    def __init__(self, bits: int) -> None:
-        self._turn = 1 << bits
-        self._last: int | None = None
-
-    def peek(self, number: int) -> int:
-        """What `follow` would say, without following."""
-        if self._last is None:
-            return number
-        half = self._turn >> 1
-        return self._last + (number - self._last + half) % self._turn - half
-
-    def follow(self, number: int) -> int:
-        """The extended number; the next one is taken as near to this one."""
-        self._last = self.peek(number)
-        return self._last
 
 
 class PacketBuffer:

@@ -1,4 +1,4 @@
-"""What is heard where a packet is missing: the last pitch period again and again, quieter and quieter.
+r"""What is heard where a packet is missing: the last pitch period again and again, quieter and quieter.
 
     heard        missing                                then the packet after it
     ──/\─/\─/\─┤ /\─/\─/\─/\ ··fades over 60 ms·· ┤ fade into the true sound ──▶
@@ -50,7 +50,9 @@ class Concealment:
         """The next `n` samples."""
         at = np.arange(self._made, self._made + n)
         ms = at * (1000.0 / self._clock_hz)
-        sound: npt.NDArray[np.float64] = self._cycle[at % self._cycle.size] + self._step * np.maximum(0.0, 1.0 - ms / 2.0)
+        sound: npt.NDArray[np.float64] = self._cycle[at % self._cycle.size] + self._step * np.maximum(
+            0.0, 1.0 - ms / 2.0
+        )
         sound *= np.clip((FADED_MS - ms) / (FADED_MS - WHOLE_MS), 0.0, 1.0)
         self._made += n
         return sound.clip(-32768, 32767).astype(np.int16)

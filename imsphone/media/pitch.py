@@ -1,4 +1,4 @@
-"""The pitch period: the shift at which a piece of sound looks most like what came before it.
+r"""The pitch period: the shift at which a piece of sound looks most like what came before it.
 
     ··· /\  /\  /\  /\  /\ |          speech is nearly periodic for tens of milliseconds, so a period can be
           └──P──┘└──P──┘              repeated, left out or appended, and hardly anybody hears it

@@ -22,12 +22,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from imsphone.media.arrival import PULL_MS, Arrivals
-from imsphone.media.buffer import PacketBuffer, Unwrapped, Waiting
+from imsphone.media.buffer import PacketBuffer, Waiting
 from imsphone.media.codecs.codec import Codec, Pcm
 from imsphone.media.conceal import Concealment
 from imsphone.media.delay import Delays, Plan, plan
 from imsphone.media.stretch import is_pause, lengthen, shorten
 from imsphone.rtp.packet import Packet
+from imsphone.rtp.sequence import Unrolled
 
 HISTORY_MS = 40
 STRETCH_MS = 25
@@ -88,10 +89,9 @@ class Playout:
         self._arrivals = Arrivals()
         self._plan = Plan()
         self._ssrc: int | None = None
-        self._timestamps, self._sequences = Unwrapped(32), Unwrapped(16)
+        self._timestamps, self._sequences = Unrolled(32), Unrolled(16)
         self._seen = [-1] * REMEMBERED
         self._epoch = 0
-        self._newest = 0
         self._next: int | None = None  # timestamp behind the last of `_unplayed`; None: nothing decoded yet
         self._last_sequence: int | None = None
         self._is_playing = False
@@ -108,24 +108,30 @@ class Playout:
             return
         if self._ssrc is None:
             self._ssrc = packet.ssrc
-            self._epoch = self._newest = packet.timestamp
-        elif packet.ssrc != self._ssrc or abs(self._timestamps.peek(packet.timestamp) - self._newest) > self._gap:
+            self._epoch = packet.timestamp
+        elif packet.ssrc != self._ssrc or self._is_far(packet):
             self._doubt(packet, arrival_ns)
             return
         self._stranger = None
-        sequence = self._sequences.follow(packet.sequence)
+        sequence = self._sequences.unroll(packet.sequence)
         if self._seen[sequence % REMEMBERED] == sequence:
             self.counts.duplicated += 1
             return
         self._seen[sequence % REMEMBERED] = sequence
-        timestamp = self._newest = self._timestamps.follow(packet.timestamp)
+        timestamp = self._timestamps.unroll(packet.timestamp)
         self._arrivals.note(self._ms(timestamp), arrival_ns)
         is_late = self._next is not None and timestamp + samples <= self._next
-        if is_late or not self._packets.insert(Waiting(timestamp, samples, packet)):
+        if is_late or not self._packets.insert(Waiting(timestamp, sequence, samples, packet)):
             self.counts.late += 1
             # It was counted as lost when what came after it was played.
             if is_late and self._last_sequence is not None and sequence < self._last_sequence:
                 self.counts.lost = max(0, self.counts.lost - 1)
+
+    def _is_far(self, packet: Packet) -> bool:
+        """Whether its numbers lie further from the latest than losses and reordering explain, either way round."""
+        samples = (packet.timestamp - (self._timestamps.highest or 0)) & 0xFFFFFFFF
+        packets = (packet.sequence - (self._sequences.highest or 0)) & 0xFFFF
+        return self._gap < samples < (1 << 32) - self._gap or REMEMBERED < packets < (1 << 16) - REMEMBERED
 
     def _doubt(self, packet: Packet, arrival_ns: int) -> None:
         """A packet of another stream: it is believed once the next one follows it directly (RFC 3550 A.1)."""
@@ -186,7 +192,7 @@ class Playout:
         # What was made up while nothing was there stands for the gap.
         filled = max(0, min(gap, self._held))
         self._held -= filled
-        if gap > 0 and self._follows(waiting.packet):
+        if gap > 0 and waiting.sequence - 1 == self._last_sequence:
             self.counts.concealed -= filled
             self._is_playing = False
         elif gap > filled:
@@ -203,22 +209,17 @@ class Playout:
         assert self._next is not None
         packet = waiting.packet
         pcm = self._codecs[packet.payload_type].decode(packet.payload)[self._next - waiting.timestamp :]
-        sequence = self._sequences.peek(packet.sequence)
-        if self._last_sequence is not None and sequence > self._last_sequence + 1:
-            self.counts.lost += sequence - self._last_sequence - 1
+        if self._last_sequence is not None and waiting.sequence > self._last_sequence + 1:
+            self.counts.lost += waiting.sequence - self._last_sequence - 1
             self.counts.bursts += 1
-        self._last_sequence = sequence
-        self._next = waiting.timestamp + waiting.samples
+        self._last_sequence = waiting.sequence
+        self._next = max(self._next, waiting.timestamp + waiting.samples)
         self._held = 0
         self.counts.played += 1
         if self._concealment is not None:
             pcm = self._concealment.merge(pcm)
             self._concealment = None
         self._unplayed = np.concatenate((self._unplayed, pcm))
-
-    def _follows(self, packet: Packet) -> bool:
-        """Whether it is the very next after the one played last."""
-        return self._last_sequence is not None and self._sequences.peek(packet.sequence) == self._last_sequence + 1
 
     def _make_up(self, n: int) -> None:
         if self._concealment is None:

@@ -27,7 +27,7 @@ def is_pause(pcm: Pcm) -> bool:
 
 
 def shorten(pcm: Pcm, clock_hz: int, most: int) -> Pcm:
-    """`pcm` (25 ms or more, to be heard next) without one period of at most `most` samples; unchanged where none fits."""
+    """`pcm` (25 ms or more, to be heard next) without one period, at most `most` samples; unchanged where none fits."""
     window = clock_hz // 100
     shortest = int(clock_hz * SHORTEST_MS / 1000)
     longest = min(int(clock_hz * LONGEST_MS / 1000), most, pcm.size - window)
