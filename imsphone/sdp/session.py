@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from imsphone.errors import ParseError
@@ -220,10 +221,9 @@ def parse(body: bytes | str) -> SessionDescription:
     for offset, line in lines[1:]:
         if line.letter == "v":
             raise ParseError("one session description", offset)
-    openings = [index for index, (_, line) in enumerate(lines) if line.letter == "m"]
-    ends = [*openings[1:], len(lines)]
-    media = tuple(_media(lines[start:end]) for start, end in zip(openings, ends, strict=True))
-    return _session(lines[1 : openings[0] if openings else len(lines)], media, len(data))
+    bounds = [index for index, (_, line) in enumerate(lines) if line.letter == "m"] + [len(lines)]
+    media = tuple(_media(lines[start:end]) for start, end in pairwise(bounds))
+    return _session(lines[1 : bounds[0]], media, len(data))
 
 
 # Reading ------------------------------------------------------------------------------------------------------------
