@@ -12,3 +12,6 @@ settings.register_profile("desk", deadline=None, suppress_health_check=[HealthCh
 settings.register_profile("ci", settings.get_profile("desk"), derandomize=True)
 settings.register_profile("long", settings.get_profile("desk"), max_examples=10_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "desk"))
+
+# Windows are tested without a screen.
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
