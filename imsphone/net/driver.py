@@ -1,0 +1,305 @@
+"""The one place where a machine meets the world: real sockets, the real clock, one event loop.
+
+    net.flows ── data, flow ──▶ receive ┐                  ┌─▶ Send ──▶ net.flows
+              ── flow ────────▶ lost    │                  │
+    loop alarm ───────────────▶ tick    ├─▶ [ effects ] ───┼─▶ Tell ──▶ on_event
+    finished answer ──────────▶ answer  │   in their order │
+    perform(machine.call(…))  ──────────┘                  └─▶ Ask ───▶ answers[type(question)]
+
+Effects are performed strictly in their order, also when `on_event` gives another command in the middle of them: a call
+hung up from within CallAnswered sends its ACK before its BYE. There is one alarm, set for the machine's deadline; a
+deadline that moved later lets the old alarm ring for nothing, which is cheaper than to re-arm it at each message.
+
+An exception in a machine or a listener is a bug of ours. It is logged, handed to `on_crash` or raised from `close`, and
+costs the one input that caused it; the driver and its neighbours go on. What the world refuses (a busy port, a name
+that leads nowhere) is no bug: `on_trouble` gets it as an error with a sentence, and the machine None.
+
+The clock is anchored to the wall once and runs monotonically from there, the same for every driver of a process, so
+that times in traces are true, comparable, and never jump.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from imsphone.errors import ImsPhoneError, NetworkError
+from imsphone.machine import Address, Ask, Effect, Flow, Machine, Resolve, Send
+from imsphone.net.addresses import family_of, local_host
+from imsphone.net.flows import Flows
+from imsphone.net.resolver import Resolver, Target
+from imsphone.trace import Direction, Trace
+
+logger = logging.getLogger(__name__)
+
+Answer = Callable[[Any], Any] | Callable[[Any], Awaitable[Any]]
+
+_ANCHOR = time.time() - time.monotonic()
+
+
+def wall_clock() -> float:
+    """Seconds since 1970 as of the start of this process, never set back or forth since."""
+    return _ANCHOR + time.monotonic()
+
+
+class Driver:
+    """Runs `machine` under `name` until `close`.
+
+    `answers` maps the type of a question to a function of it, plain or async; `Resolve` has its answer here. `local` is
+    the host (None: as the route to each target says) and the port (0: any) that sockets are bound to when the first
+    Resolve needs them; a server calls `bind` instead. `dns` is the name server to ask in place of the system's. Make it
+    inside a running event loop.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        *,
+        name: str,
+        answers: Mapping[type, Answer] | None = None,
+        on_event: Callable[[Any], None] = lambda event: None,
+        on_trouble: Callable[[ImsPhoneError], None] | None = None,
+        on_crash: Callable[[Exception], None] | None = None,
+        trace: Trace | None = None,
+        dns: Address | None = None,
+        local: tuple[str | None, int] = (None, 0),
+        clock: Callable[[], float] = wall_clock,
+    ) -> None:
+        self.machine = machine
+        self.name = name
+        self.now = clock
+        self._loop = asyncio.get_running_loop()
+        self._answers: dict[type, Answer] = {Resolve: self._resolve, **(answers or {})}
+        self._on_event = on_event
+        self._on_trouble = on_trouble
+        self._on_crash = on_crash
+        self._trace = trace
+        self._resolver = Resolver((str(dns),) if dns else ())
+        self._local = local
+        self._flows: dict[Address, Flows] = {}
+        self._is_bound = False
+        self._pending: deque[Effect] = deque()
+        self._is_performing = False
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = 0.0
+        self._tasks: dict[asyncio.Future[Any], Ask] = {}
+        self._crash: Exception | None = None
+        self._is_closed = False
+
+    # For the owner --------------------------------------------------------------------------------------------------
+
+    def bind(self, host: str, port: int = 0) -> Address:
+        """Listens on one more address, by UDP and TCP; gives it with its true port. Raises NetworkError.
+
+        From then on answers to Resolve name only addresses that were bound so.
+        """
+        self._is_bound = True
+        return self._open(Address(host, port)).local
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """The addresses that are listened on."""
+        return tuple(self._flows)
+
+    def perform(self, effects: Iterable[Effect]) -> None:
+        """Carries out what a command of the machine returned, and sets the alarm anew."""
+        self._pending.extend(effects)
+        if self._is_performing or self._is_closed:
+            return
+        self._is_performing = True
+        pending = self._pending
+        while pending:
+            effect = pending.popleft()
+            try:
+                if isinstance(effect, Send):
+                    self._send(effect)
+                elif isinstance(effect, Ask):
+                    self._ask(effect)
+                else:
+                    self._on_event(effect.event)
+            except Exception as error:
+                self._crashed(error)
+        self._is_performing = False
+        self._set_alarm()
+
+    def do(self, command: Callable[..., Any], *arguments: Any) -> Any:
+        """Runs `command(*arguments, now)` of the machine and performs its effects.
+
+        A command returns a list of effects, or a pair of a value and such a list; then the value is returned. What it
+        raises (StateError, ParseError) is the caller's.
+        """
+        outcome = command(*arguments, self.now())
+        value, effects = outcome if isinstance(outcome, tuple) else (None, outcome)
+        self.perform(effects)
+        return value
+
+    def trace_media(self, direction: Direction, local: Address, remote: Address, data: bytes, at: float) -> None:
+        """Takes an RTP or RTCP packet into the trace, from any thread."""
+        if self._trace is not None:
+            self._trace.add(at, self.name, direction, Flow("UDP", local, remote), data)
+
+    async def close(self) -> None:
+        """Closes the sockets and drops what was asked. Raises the first crash where nobody took it by `on_crash`."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._pending.clear()
+        if self._alarm:
+            self._alarm.cancel()
+        for flows in self._flows.values():
+            flows.close()
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._crash:
+            raise self._crash
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self.close()
+        except Exception:
+            if error is None:  # else the first trouble is the one to hear of; the crash is in the log
+                raise
+
+    # Inputs ---------------------------------------------------------------------------------------------------------
+
+    def _input(self, method: Callable[..., list[Effect]], *arguments: Any) -> None:
+        if self._is_closed:
+            return
+        try:
+            effects = method(*arguments, self.now())
+        except Exception as error:
+            self._crashed(error)
+            effects = []
+        self.perform(effects)
+
+    def _receive(self, data: bytes, flow: Flow) -> None:
+        if self._trace is not None:
+            self._trace.add(self.now(), self.name, "received", flow, data)
+        self._input(self.machine.receive, data, flow)
+
+    def _lost(self, flow: Flow) -> None:
+        self._input(self.machine.lost, flow)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        deadline = self.machine.deadline
+        if deadline is None:
+            return
+        if deadline <= self.now():
+            self._input(self.machine.tick)
+        else:
+            self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        deadline = self.machine.deadline
+        if deadline is None or (self._alarm and self._alarm_at <= deadline) or self._is_closed:
+            return
+        if self._alarm:
+            self._alarm.cancel()
+        self._alarm_at = deadline
+        self._alarm = self._loop.call_later(max(0.0, deadline - self.now()), self._ring)
+
+    def _crashed(self, error: Exception) -> None:
+        logger.error("%s: a bug: %s", self.name, type(error).__name__, exc_info=error)
+        if self._on_crash:
+            self._on_crash(error)
+        elif self._crash is None:
+            self._crash = error
+
+    # Effects --------------------------------------------------------------------------------------------------------
+
+    def _send(self, effect: Send) -> None:
+        flow = effect.flow
+        if self._trace is not None:
+            self._trace.add(self.now(), self.name, "sent", flow, effect.data)
+        flows = self._flows.get(flow.local)
+        if flows is None:
+            logger.warning("%s: nothing listens on %s any more", self.name, flow.local)
+            self._loop.call_soon(self._lost, flow)
+        else:
+            flows.send(effect.data, flow)
+
+    def _ask(self, ask: Ask) -> None:
+        """Answers at once where a plain function can, else starts a task."""
+        result = None
+        try:
+            result = self._answers[type(ask.question)](ask.question)
+        except Exception as error:
+            self._failed(error)
+        if inspect.isawaitable(result):
+            task = asyncio.ensure_future(result)
+            self._tasks[task] = ask
+            task.add_done_callback(self._answered)
+        else:
+            self._input(self.machine.answer, ask, result)
+
+    def _answered(self, task: asyncio.Future[Any]) -> None:
+        ask = self._tasks.pop(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self._failed(error)
+        self._input(self.machine.answer, ask, None if error or task.cancelled() else task.result())
+
+    def _failed(self, error: Exception) -> None:
+        if not isinstance(error, ImsPhoneError):
+            self._crashed(error)
+        elif self._on_trouble:
+            self._on_trouble(error)
+        else:
+            logger.warning("%s: %s", self.name, error)
+
+    # Addresses ------------------------------------------------------------------------------------------------------
+
+    def _resolve(self, question: Resolve) -> tuple[Flow, ...] | Awaitable[tuple[Flow, ...]]:
+        target = self._resolver.literal(question.host, question.port, question.transport)
+        return self._flows_to((target,)) if target else self._look_up(question)
+
+    async def _look_up(self, question: Resolve) -> tuple[Flow, ...]:
+        wiretap = self._wiretap if self._trace is not None else None
+        found = await self._resolver.lookup(question.host, question.port, question.transport, wiretap)
+        if not found.targets:
+            raise NetworkError(f"nothing in the DNS leads to {question.host}", found.tried)
+        return self._flows_to(found.targets)
+
+    def _wiretap(self, direction: Direction, flow: Flow, data: bytes) -> None:
+        assert self._trace is not None
+        self._trace.add(self.now(), self.name, direction, flow, data)
+
+    def _flows_to(self, targets: Iterable[Target]) -> tuple[Flow, ...]:
+        """Raises NetworkError where the own address cannot be had; leaves out what no route leads to."""
+        return tuple(
+            Flow(target.transport, local, Address(target.host, target.port))
+            for target in targets
+            if (local := self._local_for(target.host)) is not None
+        )
+
+    def _local_for(self, target: str) -> Address | None:
+        chosen, port = self._local
+        host = chosen or local_host(target)
+        family = family_of(target)
+        for address in self._flows:
+            if address.host == host and family_of(address.host) == family:
+                return address
+        if self._is_bound:
+            return next((address for address in self._flows if family_of(address.host) == family), None)
+        if host is None or family_of(host) != family:
+            return None
+        return self._open(Address(host, port)).local
+
+    def _open(self, address: Address) -> Flows:
+        flows = Flows(address, self._receive, self._lost)
+        self._flows[flows.local] = flows
+        return flows
