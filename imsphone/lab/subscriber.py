@@ -61,9 +61,11 @@ class Subscriber:
     may_roam: bool = True
 
     @classmethod
-    def with_aka(cls, impi: str, impus: tuple[str, ...], k: bytes, opc: bytes) -> Subscriber:
+    def with_aka(
+        cls, impi: str, impus: tuple[str, ...], k: bytes, opc: bytes, barred: frozenset[str] = frozenset()
+    ) -> Subscriber:
         """A subscriber with a SIM: K and OPc, 16 octets each."""
-        return cls(impi, impus, milenage=Milenage(k, opc))
+        return cls(impi, impus, barred, milenage=Milenage(k, opc))
 
     @classmethod
     def with_password(

@@ -1,0 +1,265 @@
+"""The P-CSCF, a phone's first hop (TS 24.229 5.2): it vouches for the phone to the core and keeps strangers out.
+
+    phone                         P-CSCF                                  core
+      REGISTER ───────────────────▶ + Path, P-Visited-Network-ID, icid,   ──▶ I-CSCF
+                                      integrity-protected
+      ◀── 401 without ck, ik ───────                                      ◀── 401
+      ◀── 200 ───────────── remembers contact, flow, Service-Route, identities ◀── 200
+      INVITE, Route = Service-Route ▶ + P-Asserted-Identity, icid,        ──▶ S-CSCF
+             (else 400; 403 unregistered)  Record-Route
+      ◀── INVITE on its flow ──────── by the token in Route               ◀── S-CSCF
+
+Without IPsec the phone's proof of AKA comes unprotected, which `integrity-protected="no"` says honestly; the lab's
+S-CSCF takes it all the same. A SIP Digest phone is known by its address: "ip-assoc-yes" once it has registered from
+there (5.2.2.3, TS 33.203 Annex N).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from imsphone.errors import ParseError
+from imsphone.lab.binding import Binding, Bindings, source
+from imsphone.lab.node import Node
+from imsphone.lab.proxy import Edit
+from imsphone.lab.subscriber import canonical_impu
+from imsphone.machine import Address, Effect, Flow, Ids
+from imsphone.sip.digest import is_aka
+from imsphone.sip.fields import Challenge, NameAddr
+from imsphone.sip.message import Request, Response
+from imsphone.sip.server import ServerTransaction
+from imsphone.sip.timers import TS_24_229
+from imsphone.sip.uri import Uri
+
+# What a phone may not say of itself, or what is meant for the P-CSCF alone (TS 24.229 4.4, 5.2.6.3.3).
+_NOT_FROM_A_PHONE: Final = (
+    "P-Asserted-Identity",
+    "P-Asserted-Service",
+    "P-Charging-Vector",
+    "P-Charging-Function-Addresses",
+    "P-Preferred-Identity",
+    "Security-Client",
+    "Security-Verify",
+)
+_NOT_FOR_A_PHONE: Final = ("P-Charging-Vector", "P-Charging-Function-Addresses")
+
+
+class PCscf(Node):
+    """The machine. `entry` is the I-CSCF, `core` the hosts of the trust domain.
+
+    With `is_strict` an initial request whose Route is not the Service-Route gets 400; otherwise the right one is put in
+    its place. Both are open to a P-CSCF (5.2.6.3.3); a phone that sends no Route at all is always helped.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        realm: str,
+        entry: Address,
+        core: Collection[str],
+        ids: Ids,
+        names: Mapping[str, Address] | None = None,
+        *,
+        is_strict: bool = True,
+    ) -> None:
+        super().__init__(address, ids, names)
+        self.realm = realm
+        self.bindings = Bindings()
+        self._entry = Flow("UDP", address, entry)
+        self._core = frozenset(core)
+        self._is_strict = is_strict
+        self._closed: set[Flow] = set()
+
+    def lost(self, flow: Flow, now: float) -> list[Effect]:
+        """A connection is gone; a phone that registered on it is reached at its contact address from now on."""
+        if flow.transport == "TCP" and flow.remote.host not in self._core:
+            self._closed.add(flow)
+        return super().lost(flow, now)
+
+    def own_deadline(self) -> float | None:
+        return self.bindings.deadline
+
+    def own_tick(self, now: float) -> list[Effect]:
+        self.bindings.end(now)
+        return []
+
+    def serve(self, request: Request, transaction: ServerTransaction, flow: Flow, now: float) -> list[Effect]:
+        if flow.remote.host in self._core:
+            return self._from_core(request, transaction, now)
+        if request.method == "REGISTER":
+            return self._register(request, transaction, flow, now)
+        return self._from_phone(request, transaction, flow, now)
+
+    def acknowledge(self, request: Request, flow: Flow, now: float) -> list[Effect]:
+        own = self.pop_own_route(request)
+        target = self._way(request, own)
+        if target is None:
+            return []
+        self.count_hop(request)
+        return self.transactions.send(request, target)
+
+    # REGISTER, 5.2.2 --------------------------------------------------------------------------------------------------
+
+    def _register(self, request: Request, transaction: ServerTransaction, flow: Flow, now: float) -> list[Effect]:
+        if request.target.host != self.realm:
+            return self.respond(transaction, 404, now, "No Such Home Network Here")
+        at = source(request, flow)
+        impu = canonical_impu(request.to.uri)
+        contacts = request.contacts
+        contact = contacts[0].uri if contacts else None
+        token = contact and self.bindings.token_of(at, impu, contact)
+        if token is None:
+            token = self.ids.tag()
+        for name in ("Route", "Path", *_NOT_FROM_A_PHONE):
+            request.headers.remove(name)
+        request.headers.add("Path", f"<sip:{token}@{self.address};lr>")  # 5.2.2.1 step 1
+        request.headers.add("Require", "path")  # step 2
+        request.headers.add("P-Charging-Vector", self._charging())
+        request.headers.add("P-Visited-Network-ID", f'"{self.realm}"')
+        self._protect(request, at)
+        self.count_hop(request)
+
+        def edit(response: Response, then: float) -> list[Effect]:
+            if response.status == 401:
+                _strip_keys(response)
+            elif response.status == 200:
+                self._registered(response, flow, at, token, impu, contact, then)
+                response.headers.remove("P-Charging-Vector")
+            return []
+
+        return self.forward(transaction, [(request, self._entry)], now, edit)
+
+    def _protect(self, request: Request, at: Address) -> None:
+        """Says in Authorization how the phone is protected (5.2.2.2, 5.2.2.3, 7.2A.2): a phone cannot say it itself."""
+        credentials = request.credentials()
+        if not credentials:
+            return
+        params = {name: value for name, value in credentials[0].params.items() if name != "integrity-protected"}
+        if is_aka(credentials[0]) or not credentials[0].get("response"):
+            params["integrity-protected"] = "no"
+        else:
+            params["integrity-protected"] = "ip-assoc-yes" if self.bindings.at(at) else "ip-assoc-pending"
+        request.headers.set("Authorization", Challenge(credentials[0].scheme, params).print(bare=_BARE))
+
+    def _registered(
+        self, response: Response, flow: Flow, at: Address, token: str, impu: str, contact: Uri | None, now: float
+    ) -> None:
+        """5.2.2.1 at the 200: store what later requests are checked against."""
+        try:
+            ours = [bound for bound in response.contacts if contact is not None and bound.uri.matches(contact)]
+            expires_s = int(ours[0].params.get("expires") or response.headers.get("Expires") or 0) if ours else 0
+            if contact is None or expires_s <= 0:
+                self._deregistered(response, token, at, contact)
+                return
+            impus = tuple(canonical_impu(associated.uri) for associated in response.associated_uris)
+            route = tuple(_bare_route(entry) for entry in response.service_routes)
+        except (ParseError, ValueError):
+            return
+        self._closed.discard(flow)
+        self.bindings.keep(Binding(token, at, flow, impu, contact, route, impus or (impu,), now + expires_s))
+
+    def _deregistered(self, response: Response, token: str, at: Address, contact: Uri | None) -> None:
+        """This contact is gone; after `Contact: *` every contact of this phone that the 200 does not list."""
+        self.bindings.forget(token)
+        if contact is None:
+            for binding in self.bindings.at(at):
+                if not any(bound.uri.matches(binding.contact) for bound in response.contacts):
+                    self.bindings.forget(binding.token)
+
+    # Requests of the phone, 5.2.6.3 -----------------------------------------------------------------------------------
+
+    def _from_phone(self, request: Request, transaction: ServerTransaction, flow: Flow, now: float) -> list[Effect]:
+        bindings = self.bindings.at(source(request, flow))
+        if not bindings:
+            return self.respond(transaction, 403, now, "Register First")
+        own = self.pop_own_route(request)
+        for name in _NOT_FROM_A_PHONE:
+            if name != "P-Preferred-Identity":
+                request.headers.remove(name)
+        if request.to.tag:
+            request.headers.remove("P-Preferred-Identity")
+            return self._onward(request, transaction, own, now)
+        route = tuple(_bare_route(entry) for entry in request.routes)
+        binding = next((known for known in bindings if known.service_route == route), None)
+        if binding is None:
+            binding = bindings[0]
+            if route and self._is_strict:
+                return self.respond(transaction, 400, now, "Route Is Not the Service-Route")
+            request.headers.set("Route", *(f"<{entry}>" for entry in binding.service_route))
+        asserted = binding.assert_identity(request.addresses("P-Preferred-Identity"))
+        request.headers.remove("P-Preferred-Identity")
+        request.headers.add("P-Asserted-Identity", str(asserted))
+        request.headers.add("P-Charging-Vector", self._charging())
+        self.record_route(request, binding.token)
+        return self._onward(request, transaction, None, now)
+
+    # Requests of the core, 5.2.6.4 ------------------------------------------------------------------------------------
+
+    def _from_core(self, request: Request, transaction: ServerTransaction, now: float) -> list[Effect]:
+        own = self.pop_own_route(request)
+        if own is None or request.to.tag:
+            return self._onward(request, transaction, own, now)
+        binding = self.bindings.get(own.user)
+        if binding is None:
+            return self.respond(transaction, 480, now)  # the core believes what has ended here meanwhile
+        for name in _NOT_FOR_A_PHONE:
+            request.headers.remove(name)
+        if "id" in (request.headers.get("Privacy") or "").split(";"):  # RFC 3325 9.3
+            request.headers.remove("P-Asserted-Identity")
+        self.record_route(request, binding.token)
+        called = request.headers.get("P-Called-Party-ID")
+
+        def edit(response: Response, then: float) -> list[Effect]:
+            for name in _NOT_FROM_A_PHONE:
+                response.headers.remove(name)
+            if called is not None:
+                response.headers.add("P-Asserted-Identity", called)
+            return []
+
+        return self._onward(request, transaction, own, now, edit)
+
+    def _onward(
+        self,
+        request: Request,
+        transaction: ServerTransaction,
+        own: Uri | None,
+        now: float,
+        edit: Edit | None = None,
+    ) -> list[Effect]:
+        target = self._way(request, own)
+        if target is None:
+            return self.respond(transaction, 404, now)
+        self.count_hop(request)
+        timers = None if target.remote.host in self._core else TS_24_229
+        return self.forward(transaction, [(request, target)], now, edit, timers)
+
+    def _way(self, request: Request, own: Uri | None) -> Flow | None:
+        """To the phone whose token our Route carried if that was the last one, else on by Route or Request-URI."""
+        if own is not None and "Route" not in request.headers:
+            binding = self.bindings.get(own.user)
+            if binding is not None:
+                return binding.flow_to(binding.flow not in self._closed)
+        return self.next_hop(request)
+
+    def _charging(self) -> str:
+        return f'icid-value="{self.ids.tag()}";icid-generated-at={self.address.host};orig-ioi={self.realm}'
+
+
+_BARE: Final = frozenset(("qop",))
+
+
+def _strip_keys(response: Response) -> None:
+    """CK and IK are for the P-CSCF (5.2.2.2); the phone has its own."""
+    challenges = response.challenges()
+    if challenges:
+        values = [
+            str(Challenge(challenge.scheme, {n: v for n, v in challenge.params.items() if n not in ("ck", "ik")}))
+            for challenge in challenges
+        ]
+        response.headers.set("WWW-Authenticate", *values)
+
+
+def _bare_route(route: NameAddr) -> str:
+    """A route entry as it is compared: the URI alone."""
+    return str(route.uri)

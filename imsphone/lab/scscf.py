@@ -1,0 +1,154 @@
+"""The S-CSCF, the registrar and the router of its users' sessions (TS 24.229 5.4).
+
+    REGISTER ──▶ lab.registration
+    Route: <sip:orig@…>   the caller is ours: registered? ──▶ I-CSCF (a user or a service of this network)    5.4.3.2
+    Request-URI: an IMPU  the called user is ours: registered? ──▶ all his contacts, by their Paths           5.4.3.3
+    inside a dialog       onward by Route
+
+Both sides stay in the dialog by Record-Route, and both may be this same S-CSCF: it then takes both of its entries away
+at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from imsphone.lab import cx, diameter
+from imsphone.lab.cx import CxAnswered
+from imsphone.lab.icscf import CxNode
+from imsphone.lab.registrar import Registration
+from imsphone.lab.registration import Assigning, Challenging, Registering, Terms
+from imsphone.lab.subscriber import canonical_impu
+from imsphone.machine import Address, Effect, Flow, Ids
+from imsphone.sip.fields import NameAddr
+from imsphone.sip.message import Request, Response
+from imsphone.sip.server import ServerTransaction
+
+ORIGINATING: Final = "orig"
+"""User part of the Service-Route, by which a request of a registered user is known (5.4.3.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Called:
+    """A request for a user whom we do not know, while the HSS is asked who he is."""
+
+    transaction: ServerTransaction
+
+
+class SCscf(CxNode):
+    """The machine. `entry` is the I-CSCF, where requests for users and services of the realm go."""
+
+    def __init__(
+        self,
+        address: Address,
+        realm: str,
+        hss: Address,
+        entry: Address,
+        core: Collection[str],
+        ids: Ids,
+        names: Mapping[str, Address] | None = None,
+        terms: Terms | None = None,
+    ) -> None:
+        super().__init__(address, realm, "scscf", hss, core, ids, names)
+        self.name = f"sip:{address}"
+        self.service_route = f"<sip:{ORIGINATING}@{address};lr>"
+        self.registering = Registering(self, terms or Terms())
+        self._entry = Flow("UDP", address, entry)
+
+    def own_deadline(self) -> float | None:
+        times = (super().own_deadline(), self.registering.deadline)
+        return min((at for at in times if at is not None), default=None)
+
+    def own_tick(self, now: float) -> list[Effect]:
+        return super().own_tick(now) + self.registering.tick(now)
+
+    def serve(self, request: Request, transaction: ServerTransaction, flow: Flow, now: float) -> list[Effect]:
+        if flow.remote.host not in self.core:
+            return self.respond(transaction, 403, now)
+        if request.method == "REGISTER":
+            return self.registering.start(request, transaction, now)
+        own = self.pop_own_route(request)
+        if request.to.tag:
+            while self.pop_own_route(request) is not None:
+                pass
+            return self.relay(request, transaction, now)
+        if own is not None and own.user == ORIGINATING:
+            return self._originate(request, transaction, now)
+        return self._terminate(request, transaction, now)
+
+    def acknowledge(self, request: Request, flow: Flow, now: float) -> list[Effect]:
+        while self.pop_own_route(request) is not None:
+            pass
+        return super().acknowledge(request, flow, now)
+
+    def send_response(self, transaction: ServerTransaction, response: Response, now: float) -> list[Effect]:
+        """Answer a request with a response made elsewhere."""
+        return self.transactions.respond(transaction, response, now)
+
+    def cx_answered(self, event: CxAnswered, now: float) -> list[Effect]:
+        about = event.about
+        if isinstance(about, Challenging):
+            return self.registering.challenged(about, event.answer, now)
+        if isinstance(about, Assigning):
+            return self.registering.assigned(about, event.answer, now)
+        if isinstance(about, _Called):
+            is_known = event.answer is not None and event.answer.result == (diameter.SUCCESS, False)
+            return self.respond(about.transaction, 480 if is_known or event.answer is None else 404, now)
+        return []
+
+    def _originate(self, request: Request, transaction: ServerTransaction, now: float) -> list[Effect]:
+        """A request of our user (5.4.3.2)."""
+        asserted = request.addresses("P-Asserted-Identity")
+        registration = self._registration(asserted[0]) if asserted else None
+        if registration is None:
+            return self.respond(transaction, 403, now, "Not Registered")
+        if canonical_impu(asserted[0].uri) in registration.profile.barred:
+            return self.respond(transaction, 403, now, "Barred Identity")
+        target = request.target
+        if request.headers.get("Event") == "reg":
+            return self.respond(transaction, 489, now)
+        if target.scheme == "sip" and target.host != self.realm:
+            return self.respond(transaction, 404, now, "No Way to That Domain")
+        if len(asserted) == 1 and asserted[0].uri.scheme == "sip":
+            for impu in registration.associated():
+                if impu.startswith("tel:"):  # 5.4.3.2 step 4: the number beside the name
+                    request.headers.add("P-Asserted-Identity", f"<{impu}>")
+                    break
+        service = request.headers.get("P-Preferred-Service")
+        if service is not None:  # RFC 6050 4.2
+            request.headers.remove("P-Preferred-Service")
+            request.headers.add("P-Asserted-Service", service)
+        self.record_route(request)
+        self.count_hop(request)
+        return self.forward(transaction, [(request, self._entry)], now)
+
+    def _registration(self, identity: NameAddr) -> Registration | None:
+        return self.registering.registrar.find(canonical_impu(identity.uri))
+
+    def _terminate(self, request: Request, transaction: ServerTransaction, now: float) -> list[Effect]:
+        """A request for our user (5.4.3.3)."""
+        impu = canonical_impu(request.target)
+        registration = self.registering.registrar.find(impu)
+        if registration is None:
+            question = cx.server_assignment("", impu, self.name, cx.ASSIGN_UNREGISTERED_USER)
+            return self.cx.ask(cx.SERVER_ASSIGNMENT, question, _Called(transaction), now)
+        if impu in registration.profile.barred:
+            return self.respond(transaction, 404, now)
+        called = f"<{request.uri}>"
+        self.record_route(request)
+        self.count_hop(request)
+        onward = []
+        for bound in registration.bound:
+            copy = request.copy()
+            copy.uri = str(bound.contact.uri)
+            copy.headers.set("P-Called-Party-ID", called)
+            for route in reversed(bound.path):
+                copy.headers.prepend("Route", route)
+            target = self.next_hop(copy)
+            if target is not None:
+                onward.append((copy, target))
+        if not onward:
+            return self.respond(transaction, 480, now)
+        return self.forward(transaction, onward, now)
