@@ -20,6 +20,7 @@ from imsphone.rtp.rtcp import ReportBlock, SenderReport, middle_of
 _MAX_DROPOUT = 3000
 _MAX_MISORDER = 100
 _WINDOW = (1 << _MAX_MISORDER) - 1
+_CANDIDATES = 4  # sources on probation at a time
 
 
 class Reception:
@@ -31,8 +32,8 @@ class Reception:
 
     __slots__ = (
         "_arrival_ns",
-        "_awaited",
         "_base",
+        "_candidates",
         "_clock_hz",
         "_expected_before",
         "_expected_prior",
@@ -63,7 +64,8 @@ class Reception:
         """Packets that were not believed."""
         self.restarts = 0
         """How often the source changed, or jumped."""
-        self._awaited: tuple[int, int] | None = None  # SSRC and number that would prove the packet not believed
+        # SSRC of a packet not believed: the number that would prove it, its timestamp and arrival
+        self._candidates: dict[int, tuple[int, int, int]] = {}
         self._base = self._highest = 0  # the first and the highest number of this source, extended
         self._window = 0  # bit n: highest - n has come
         self._received = self._expected_prior = self._received_prior = 0
@@ -90,7 +92,8 @@ class Reception:
         else:
             return self._audition(packet, arrival_ns)
         self._received += 1
-        self._awaited = None  # A.1: it is the next packet that must prove a jump
+        if self._candidates:
+            self._candidates.clear()  # A.1: it is the next packet that must prove a jump
         self._measure(packet.timestamp, arrival_ns)
         return True
 
@@ -177,23 +180,22 @@ class Reception:
         self._timestamp, self._arrival_ns = timestamp, arrival_ns
 
     def _audition(self, packet: Packet, arrival_ns: int) -> bool:
-        sequence = packet.sequence
-        if self._awaited != (packet.ssrc, sequence):
-            self._awaited = (packet.ssrc, (sequence + 1) & 0xFFFF)
+        ssrc, sequence = packet.ssrc, packet.sequence
+        awaited, timestamp, before_ns = self._candidates.pop(ssrc, (-1, 0, 0))
+        if sequence != awaited:
+            if len(self._candidates) == _CANDIDATES:
+                self._candidates.clear()
+            self._candidates[ssrc] = ((sequence + 1) & 0xFFFF, packet.timestamp, arrival_ns)
             self.discarded += 1
-            if self.ssrc is None:
-                self._timestamp, self._arrival_ns = packet.timestamp, arrival_ns
             return False
-        if self.ssrc is None:
-            self._measure(packet.timestamp, arrival_ns)
-        else:
+        if self.ssrc is not None:
             self.restarts += 1
             self._expected_before, self._received_before = self.expected, self.received
-            self._jitter = 0.0
-            self._timestamp, self._arrival_ns = packet.timestamp, arrival_ns
-        self.ssrc = packet.ssrc
-        self._awaited = None
+        self.ssrc = ssrc
         self.discarded -= 1
+        self._candidates.clear()
         self._base, self._highest, self._window = sequence - 1, sequence, 0b11
         self._received, self._received_prior, self._expected_prior = 2, 0, 0
+        self._jitter, self._timestamp, self._arrival_ns = 0.0, timestamp, before_ns
+        self._measure(packet.timestamp, arrival_ns)
         return True

@@ -393,11 +393,39 @@ def test_a_bandwidth_of_zero_wants_no_media() -> None:
 # Whatever comes -----------------------------------------------------------------------------------------------------
 
 LINES = st.sampled_from(
-    """m=audio 5000 RTP/AVP 8 0 97|m=audio 5000 RTP/AVP 0|m=audio 0 RTP/AVP 8|m=audio 5000 RTP/AVP *
-    m=video 1 RTP/AVP 31|m=audio 65535 RTP/AVP 97|m=audio 5000 RTP/SAVP 8|m=audio 5000/2 RTP/AVP 8 101|c=IN IP4 0.0.0.0
-    c=IN IP4 192.0.2.7|c=IN IP6 ::1|c=IN IP4 host|b=AS:0|b=AS:64|b=RS:0|b=RR:0|a=sendonly|a=recvonly|a=inactive|a=sendrecv|a=ptime:30
-    a=ptime:x|a=maxptime:1e9|a=rtcp:1|a=rtcp:x y z w|a=rtpmap:97 iLBC/8000|a=rtpmap:97 PCMA/8000|a=rtpmap:8 x/0
-    a=fmtp:97 mode=20|a=rtcp:5 IN IP4 nowhere|x=y""".replace("\n    ", "|").split("|")
+    [
+        "m=audio 5000 RTP/AVP 8 0 97",
+        "m=audio 5000 RTP/AVP 0",
+        "m=audio 0 RTP/AVP 8",
+        "m=audio 5000 RTP/AVP *",
+        "m=video 1 RTP/AVP 31",
+        "m=audio 65535 RTP/AVP 97",
+        "m=audio 5000 RTP/SAVP 8",
+        "m=audio 5000/2 RTP/AVP 8 101",
+        "c=IN IP4 0.0.0.0",
+        "c=IN IP4 192.0.2.7",
+        "c=IN IP6 ::1",
+        "c=IN IP4 host",
+        "b=AS:0",
+        "b=AS:64",
+        "b=RS:0",
+        "b=RR:0",
+        "a=sendonly",
+        "a=recvonly",
+        "a=inactive",
+        "a=sendrecv",
+        "a=ptime:30",
+        "a=ptime:x",
+        "a=maxptime:1e9",
+        "a=rtcp:1",
+        "a=rtcp:x y z w",
+        "a=rtpmap:97 iLBC/8000",
+        "a=rtpmap:97 PCMA/8000",
+        "a=rtpmap:8 x/0",
+        "a=fmtp:97 mode=20",
+        "a=rtcp:5 IN IP4 nowhere",
+        "x=y",
+    ]
 )
 BODIES = st.lists(LINES, max_size=12).map(lambda lines: body(*lines))
 ANY_FORMATS = st.lists(st.sampled_from([PCMA, PCMU, ILBC, STATIC[18]]), min_size=1, max_size=3, unique=True)
