@@ -99,7 +99,8 @@ def endpoint(text: str) -> Endpoint:
 
 _HOST = r"(?=.{1,253}\Z)[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
 _USER = r"[^\s\x00-\x1f\x7f@<>\",;:]+"
-_REFERENCE = r"keyring:[\w.@+-]+|env:[A-Za-z_]\w*|file:[^\x00-\x1f\x7f]+"
+SECRET_NAME = r"[\w.@+-]+"  # what comes after keyring:
+_REFERENCE = rf"keyring:{SECRET_NAME}|env:[A-Za-z_]\w*|file:[^\x00-\x1f\x7f]+"
 
 
 class _Form(NamedTuple):
