@@ -98,7 +98,8 @@ def endpoint(text: str) -> Endpoint:
 # What a value may look like -----------------------------------------------------------------------------------------
 
 _HOST = r"(?=.{1,253}\Z)[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
-_USER = r"[^\s\x00-\x1f\x7f@<>\",;:]+"
+_USER = r"(?:(?![@<>\",;:])[!-~])+"
+_NUMBER = r"[+]?(?=[^;]*[0-9])[0-9().-]+(;[A-Za-z0-9=+.;-]+)?"
 SECRET_NAME = r"[\w.@+-]+"  # what comes after keyring:
 _REFERENCE = rf"keyring:{SECRET_NAME}|env:[A-Za-z_]\w*|file:[^\x00-\x1f\x7f]+"
 
@@ -132,7 +133,7 @@ def _is_accepted_by(parse: Callable[[str], object]) -> Callable[[Any], bool]:
     return fits
 
 
-_TEXT = _spelled(r"[^\x00-\x1f\x7f]*", "text on one line")
+_TEXT = _spelled(r"[^\x00-\x1f\x7f\ud800-\udfff]*", "text on one line")
 _ENDPOINT = _Form('"host", "host:port" or "[v6]:port"', _is_accepted_by(endpoint))
 _LITERAL = _Form("an IP address", lambda value: _is_accepted_by(ip_address)(value) and "%" not in value)
 _TRANSPORT = _Form('"udp" or "tcp"', lambda value: value in ("UDP", "TCP"))
@@ -164,7 +165,7 @@ class Profile:
     impi: str | None = _key("the private identity", _spelled(f"{_USER}@{_HOST}", '"user@realm"'))
     impu: str | None = _key(
         "the public identity to register",
-        _spelled(rf"sips?:{_USER}@{_HOST}|tel:[+]?[0-9().-]+(;[\w=+.;-]+)?", '"sip:user@domain" or "tel:+number"'),
+        _spelled(rf"sips?:{_USER}@{_HOST}|tel:{_NUMBER}", '"sip:user@domain" or "tel:+number"'),
     )
     home_domain: str | None = _key("the domain to register with", _spelled(_HOST, "a domain name"))
     display_name: str = _key("the name that a called phone may show", _TEXT, "")

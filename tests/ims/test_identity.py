@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from imsphone.errors import ProfileError
 from imsphone.ims.identity import Identity, home_domain, instance_id
 from imsphone.profile import Profile
+from imsphone.sip.uri import Uri
 
 EXAMPLE = "234150999999999"  # TS 23.003 13.2: MCC 234, MNC 15
 
@@ -100,3 +101,14 @@ def test_any_imsi_has_an_identity(imsi: str, mnc_digits: int | None) -> None:
     assert len(labels[1]) == len(labels[2]) == len("mnc015")
     assert identity.impu == f"sip:{identity.impi}"
     assert identity.impi.endswith(identity.home_domain)
+
+
+@given(st.from_regex(r"(sips?:[!-~]{1,12}@[a-z.-]{1,8}|tel:[+0-9().-]{1,9}(;[!-~]{1,9})?)", fullmatch=True))
+def test_any_public_identity_that_a_profile_takes_is_an_address(impu: str) -> None:
+    try:
+        profile = Profile(impu=impu, home_domain="ims.example")
+    except ProfileError:
+        return
+    identity = Identity.of(profile)
+    assert Uri.parse(identity.impu).scheme == impu.partition(":")[0]
+    assert identity.impi.count("@") == 1
