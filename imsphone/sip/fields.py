@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from imsphone.errors import ParseError
-from imsphone.sip.grammar import Params, is_token, parse_params, print_params, quote, unquote
+from imsphone.sip.grammar import BLANKS, Params, host_of, is_token, parse_params, print_params, quote, unquote
 from imsphone.sip.uri import Uri
 
 _SENT = re.compile(
-    r"""SIP\s*/\s*2\.0\s*/\s*([A-Za-z0-9-]+)\s+
-        (\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)\s*(?::\s*(\d{1,5}))?\s*(;.*)?""",
-    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+    r"""SIP\s*+/\s*+([0-9.]++)\s*+/\s*+([a-z0-9\-.!%*_+`'~]++)\s++
+        (\[[0-9a-f:.]++\]|[a-z0-9._-]++)\s*+(?::\s*+(\d{1,5})\s*+)?(;.*)?""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE | re.ASCII,
 )
-_NAMED = re.compile(r'(?:("[^"\\]*(?:\\.[^"\\]*)*")\s*|([^"<>,;]*))<([^<>]*)>\s*(;.*)?', re.DOTALL)
-_PARAMETER = re.compile(r'\s*([^\s=,"]+)\s*=\s*(?:"([^"\\]*(?:\\.[^"\\]*)*)"|([^\s,"]*))\s*(?:,|$)', re.DOTALL)
+_NAMED = re.compile(r'(?:("[^"\\]*+(?:\\.[^"\\]*+)*+")\s*+|([^"<>,;]*+))<([^<>]*+)>\s*+(;.*)?', re.DOTALL | re.ASCII)
+# name=value up to the next comma; what is none of it goes to the last group as a whole.
+_PARAMETER = re.compile(
+    r'([^\s=,"]++)\s*+=\s*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([^\s,"]*+))\s*+(?:,|$)|([^\s,].*)', re.DOTALL | re.ASCII
+)
 # RFC 7616 3.4: these stand without quotes in Authorization; in a challenge, stale and algorithm do.
 _BARE = frozenset(("algorithm", "stale", "nc", "integrity-protected"))
 
@@ -70,19 +73,18 @@ class Via(NamedTuple):
     host: str
     port: int | None = None
     params: Params = {}  # noqa: RUF012 - a value, never written to
+    version: str = "2.0"
 
     @classmethod
     def parse(cls, text: str) -> Via:
-        found = _SENT.fullmatch(text.strip())
+        found = _SENT.fullmatch(text.strip(BLANKS))
         if found is None:
             raise ParseError("a Via such as SIP/2.0/UDP host:port;branch=z9hG4bK...")
-        transport, host, port, params = found.groups()
-        return cls(
-            transport.upper(),
-            host[1:-1] if host[0] == "[" else host,
-            int(port) if port else None,
-            parse_params(params) if params else {},
-        )
+        version, transport, host, digits, params = found.groups()
+        port = None if digits is None else int(digits)
+        if port is not None and not 1 <= port <= 65535:
+            raise ParseError("a port from 1 to 65535", found.start(4))
+        return cls(transport.upper(), host_of(host), port, parse_params(params) if params else {}, version)
 
     @property
     def branch(self) -> str:
@@ -101,7 +103,7 @@ class Via(NamedTuple):
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port is None else f":{self.port}"
-        return f"SIP/2.0/{self.transport} {host}{port}{print_params(self.params)}"
+        return f"SIP/{self.version}/{self.transport} {host}{port}{print_params(self.params)}"
 
 
 class NameAddr(NamedTuple):
@@ -116,19 +118,20 @@ class NameAddr(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> NameAddr:
-        found = _NAMED.fullmatch(text.strip())
+        found = _NAMED.fullmatch(text.strip(BLANKS))
         if found is not None:
             quoted, plain, address, params = found.groups()
-            if quoted is None and plain and not all(is_token(word) for word in plain.split()):
+            if quoted is not None:
+                name = unquote(quoted)
+            elif (name := " ".join(plain.split())) and not all(map(is_token, name.split(" "))):
                 raise ParseError("quotes around a display name that holds more than words")
-            name = unquote(quoted) if quoted is not None else plain.strip()
             return cls(Uri.parse(address), name, parse_params(params) if params else {})
         if "<" in text or ">" in text or '"' in text.partition(";")[0]:
             raise ParseError("an address such as <sip:user@host>")
-        address, _, params = text.strip().partition(";")
+        address, _, params = text.partition(";")
         if "," in address or "?" in address:  # RFC 3261 20.10: these ask for angle brackets
             raise ParseError("angle brackets around an address with a comma or a question mark")
-        return cls(Uri.parse(address.strip()), "", parse_params(params) if params else {})
+        return cls(Uri.parse(address.strip(BLANKS)), "", parse_params(params) if params else {})
 
     @property
     def tag(self) -> str:
@@ -161,21 +164,16 @@ class Challenge:
 
     @classmethod
     def parse(cls, text: str) -> Challenge:
-        scheme, _, rest = text.strip().partition(" ")
+        scheme, *rest = text.split(None, 1) or [""]
         if not is_token(scheme):
             raise ParseError("an authentication scheme such as Digest")
         params = {}
-        position = 0
-        while position < len(rest):
-            found = _PARAMETER.match(rest, position)
-            if found is None:
-                raise ParseError("name=value", len(scheme) + 1 + position)
-            name, quoted, plain = found.groups()
-            if quoted is None:
-                params[name.lower()] = plain
-            else:
-                params[name.lower()] = quoted if "\\" not in quoted else unquote(f'"{quoted}"')
-            position = found.end()
+        for name, quoted, plain, junk in _PARAMETER.findall(rest[0]) if rest else ():
+            if junk:
+                raise ParseError("name=value", text.find(junk))
+            params[name.lower()] = quoted or plain
+        if "\\" in text:
+            params = {name: unquote(f'"{value}"') for name, value in params.items()}
         return cls(scheme, params)
 
     def get(self, name: str) -> str:

@@ -10,18 +10,21 @@ and are kept in lower case.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 from imsphone.errors import ParseError
 
 Params = dict[str, str | None]
 
+BLANKS = " \t\r\n"  # what may stand around a separator; str.strip() alone would take other scripts' blanks as well
+
 TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
-# Nothing must follow a piece, so the pattern never backtracks: hostile values cost linear time.
-_PIECES = {
-    mark: re.compile(rf"""[^{mark}"<]*(?:(?:"[^"\\]*(?:\\.[^"\\]*)*"|<[^>]*>)[^{mark}"<]*)*""", re.DOTALL)
-    for mark in ",;"
-}
+_QUOTED = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+# All repeats are possessive (`*+`): nothing is ever tried twice, so that hostile values cost linear time.
+_PIECES = {mark: re.compile(rf'[^{mark}"<]*+(?:(?:{_QUOTED}|<[^>]*+>)[^{mark}"<]*+)*+', re.DOTALL) for mark in ",;"}
+# name[=value] up to the next semicolon; what is none of it goes to the last group as a whole.
+_PARAMETER = re.compile(rf'([^\s=;"]++)\s*+(?:(=)\s*+({_QUOTED}|[^;"]*+)\s*+)?(?:;|$)|([^\s;].*)', re.DOTALL | re.ASCII)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _PERCENT = re.compile(r"%([0-9A-Fa-f]{2})")
 
@@ -33,16 +36,16 @@ def split(text: str, separator: str) -> list[str]:
     Raises ParseError for a quote or a bracket that does not end.
     """
     if separator not in text:
-        text = text.strip()
+        text = text.strip(BLANKS)
         return [text] if text else []
     if '"' not in text and "<" not in text:
-        return [piece for part in text.split(separator) if (piece := part.strip())]
+        return [piece for part in text.split(separator) if (piece := part.strip(BLANKS))]
     piece_of = _PIECES[separator].match
     pieces, position = [], 0
     while True:
         found = piece_of(text, position)
         assert found is not None  # the pattern matches the empty string
-        if piece := found[0].strip():
+        if piece := found[0].strip(BLANKS):
             pieces.append(piece)
         position = found.end()
         if position == len(text):
@@ -55,12 +58,10 @@ def split(text: str, separator: str) -> list[str]:
 def parse_params(text: str) -> Params:
     """`a=b;c;d="e"` (with or without a leading semicolon) as a dict; a parameter without a value maps to None."""
     params: Params = {}
-    for piece in split(text, ";"):
-        name, equals, value = piece.partition("=")
-        name = name.rstrip().lower()
-        if not name:
-            raise ParseError("a parameter name", text.find(piece))
-        params[name] = value.lstrip() if equals else None
+    for name, equals, value, rest in _PARAMETER.findall(text):
+        if rest:
+            raise ParseError("a parameter such as name=value", text.find(rest))
+        params[name.lower()] = value.rstrip(BLANKS) if equals else None
     return params
 
 
@@ -96,3 +97,14 @@ def unescape(text: str) -> str:
 def is_token(text: str) -> bool:
     """Whether `text` is a token of RFC 3261 25.1: one or more of letters, digits and -.!%*_+`'~."""
     return TOKEN.fullmatch(text) is not None
+
+
+def host_of(text: str) -> str:
+    """A host as it stands in a URI or a Via, an IPv6 address without its brackets. Raises ParseError for a bad one."""
+    if text[0] != "[":
+        return text
+    try:
+        ipaddress.IPv6Address(text[1:-1])
+    except ValueError:
+        raise ParseError("an IPv6 address in the brackets", 1) from None
+    return text[1:-1]

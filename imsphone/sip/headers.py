@@ -20,9 +20,9 @@ _COMPACT = {
 _LISTS = frozenset(
     "Accept Accept-Contact Accept-Encoding Accept-Language Alert-Info Allow Allow-Events Call-Info Contact "
     "Content-Encoding Content-Language Error-Info Feature-Caps Geolocation History-Info In-Reply-To "
-    "P-Asserted-Identity P-Associated-URI P-Early-Media P-Preferred-Identity P-Visited-Network-ID Path Proxy-Require Reason Record-Route "
-    "Reject-Contact Require Route Security-Client Security-Server Security-Verify Service-Route Supported Unsupported "
-    "Via Warning".split()
+    "P-Asserted-Identity P-Associated-URI P-Early-Media P-Preferred-Identity P-Visited-Network-ID Path Proxy-Require "
+    "Reason Record-Route Recv-Info Reject-Contact Require Resource-Priority Route Security-Client Security-Server "
+    "Security-Verify Service-Route Supported Unsupported Via Warning".split()
 )
 _SINGLES = (
     "Answer-Mode Authentication-Info Authorization CSeq Call-ID Content-Disposition Content-Length Content-Type Date "

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 
 from imsphone.errors import ParseError
 from imsphone.sip.fields import Challenge, CSeq, NameAddr, RAck, Via
+from imsphone.sip.grammar import BLANKS, is_token, split
 from imsphone.sip.headers import _CANONICAL, Headers, canonical
 from imsphone.sip.uri import Uri
 
@@ -35,9 +36,12 @@ REASONS = {
     606: "Not Acceptable",
 }  # fmt: skip
 
-_FOLDED = re.compile(r"[ \t]*\r?\n[ \t]+")
-_STATUS = re.compile(r"SIP/(\d+\.\d+) (\d{3}) ?(.*)", re.IGNORECASE | re.DOTALL)
-_REQUEST = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]+) +(\S+|<[^>]*>|\S.*?\S) +SIP/(\d+\.\d+) *", re.IGNORECASE)
+_FOLDED = re.compile(rb"\r?\n[ \t]+")
+_BLANK = re.compile(rb"\r?\n\r?\n")
+_STATUS = re.compile(r"SIP/(\d+\.\d+) (\d{3})(?: (.*))?", re.IGNORECASE | re.DOTALL | re.ASCII)
+_REQUEST = re.compile(
+    r"([a-z0-9\-.!%*_+`'~]++) ++(\S(?:.*\S)?) ++SIP/(\d+\.\d+) *+", re.IGNORECASE | re.DOTALL | re.ASCII
+)
 
 
 class Message:
@@ -50,7 +54,8 @@ class Message:
         self.body = body
         self.version = version
 
-    # Typed access: each parses when asked; a missing header that every message must have raises ParseError.
+    # Typed access: each parses when asked. A header that every message must have raises ParseError where it is missing
+    # or broken, which never happens behind `validation.examine`; of lists, what does not parse is left out.
 
     def _need(self, name: str) -> str:
         value = self.headers.get(name)
@@ -61,10 +66,10 @@ class Message:
     @property
     def via(self) -> Via:
         """The topmost Via."""
-        values = self.headers.get("Via")
-        if values is None:
-            raise ParseError("a Via header")
-        return Via.parse(values if "," not in values else self.headers.get_all("Via")[0])
+        value = self._need("Via")
+        if "," in value:
+            value = next(iter(split(value, ",")), "")
+        return Via.parse(value)
 
     @property
     def vias(self) -> list[Via]:
@@ -92,13 +97,25 @@ class Message:
         return CSeq.parse(self._need("CSeq"))
 
     def addresses(self, name: str) -> list[NameAddr]:
-        """All values of an address header (Route, Path, P-Asserted-Identity, ...)."""
-        return [NameAddr.parse(value) for value in self.headers.get_all(name)]
+        """All values of an address header (Route, Path, P-Asserted-Identity, ...) that parse."""
+        found = []
+        for value in self._values(name):
+            try:
+                found.append(NameAddr.parse(value))
+            except ParseError:
+                continue
+        return found
+
+    def _values(self, name: str) -> list[str]:
+        try:
+            return self.headers.get_all(name)
+        except ParseError:
+            return []
 
     @property
     def contacts(self) -> list[NameAddr]:
         """The Contact addresses; a lone `*` gives an empty list (see `is_contact_star`)."""
-        return [NameAddr.parse(value) for value in self.headers.get_all("Contact") if value != "*"]
+        return self.addresses("Contact")
 
     @property
     def is_contact_star(self) -> bool:
@@ -135,8 +152,9 @@ class Message:
         value = self.headers.get(name)
         if value is None:
             return None
-        digits = value.split(";")[0].split("(")[0].strip()
-        return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 10 else None
+        if not value.isdigit():
+            value = value.partition(";")[0].partition("(")[0].rstrip()  # Retry-After: 18 (in a meeting);duration=9
+        return int(value) if value.isascii() and value.isdigit() and len(value) <= 10 else None
 
     @property
     def max_forwards(self) -> int | None:
@@ -155,29 +173,36 @@ class Message:
 
     @property
     def rack(self) -> RAck | None:
-        """What a PRACK acknowledges."""
+        """What a PRACK acknowledges, None where missing or broken."""
         value = self.headers.get("RAck")
-        return None if value is None else RAck.parse(value)
+        try:
+            return None if value is None else RAck.parse(value)
+        except ParseError:
+            return None
+
+    def _tokens(self, name: str) -> list[str]:
+        # No quotes in these, so that a comma is a comma.
+        return [token for line in self.headers.lines(name) for part in line.split(",") if (token := part.strip(BLANKS))]
 
     @property
     def require(self) -> list[str]:
         """Option tags that the far end must understand, in lower case."""
-        return [tag.lower() for tag in self.headers.get_all("Require")]
+        return [tag.lower() for tag in self._tokens("Require")]
 
     @property
     def proxy_require(self) -> list[str]:
         """Option tags that proxies must understand, in lower case."""
-        return [tag.lower() for tag in self.headers.get_all("Proxy-Require")]
+        return [tag.lower() for tag in self._tokens("Proxy-Require")]
 
     @property
     def supported(self) -> list[str]:
         """Option tags that the sender understands, in lower case."""
-        return [tag.lower() for tag in self.headers.get_all("Supported")]
+        return [tag.lower() for tag in self._tokens("Supported")]
 
     @property
     def allow(self) -> list[str]:
         """Methods that the sender takes."""
-        return self.headers.get_all("Allow")
+        return self._tokens("Allow")
 
     @property
     def content_type(self) -> str:
@@ -306,59 +331,59 @@ def parse(data: bytes) -> Request | Response:
     Lines may end in CRLF or LF and be folded; empty lines before the start line are skipped (RFC 3261 7.5); octets
     behind Content-Length are dropped (18.3). Raises ParseError where there is no start line or a line is no header.
     """
-    head, separator, body = data.partition(b"\r\n\r\n")
-    if not separator or head[:2] == b"\r\n" or b"\n\n" in head or not head:
-        head, body = _cut(data)
-    text = head.decode("utf-8", "surrogateescape")
-    if "\n " in text or "\n\t" in text:
-        start, newline, rest = text.partition("\n")
-        text = start + newline + _FOLDED.sub(" ", rest)
-    lines = text.split("\r\n")
-    if text.count("\n") != len(lines) - 1:
-        lines = [line.removesuffix("\r") for line in text.split("\n")]
-    items = []
-    known = _CANONICAL.get
-    for line in lines[1:]:
-        name, colon, value = line.partition(":")
-        usual = known(name)
-        if usual is None or not colon:
-            if not line:
-                continue
-            usual = _name(name, colon, text.find(line))
-        items.append((usual, value.strip()))
+    head, _, body = data.partition(b"\r\n\r\n")
+    lines = head.decode("utf-8", "surrogateescape").split("\n")
+    items = _items(lines)
+    if items is None:
+        head, body = _plain(data)
+        lines = head.decode("utf-8", "surrogateescape").split("\n")
+        items = _items(lines)
+        if items is None:
+            raise ParseError("a start line and headers")
     headers = Headers.of_canonical(items)
     if body:
         length = headers.get("Content-Length")
         if length and length.isascii() and length.isdigit() and len(length) <= 10:
             body = body[: int(length)]
-    return _of_start(lines[0], headers, body)
+    return _of_start(lines[0].rstrip("\r"), headers, body)
 
 
-def _name(name: str, colon: str, offset: int) -> str:
-    """A header name that is not written in a usual way. Raises ParseError where the line is no header."""
-    name = name.rstrip()
-    if not colon:
-        raise ParseError("a header line with a colon", offset)
-    if not name or " " in name or "\t" in name:
-        raise ParseError("a header name without blanks", offset)
-    return canonical(name)
+def _items(lines: list[str]) -> list[tuple[str, str]] | None:
+    """Names and values of the header lines; None where the lines are not plain (see `_plain`). Raises ParseError."""
+    if len(lines[0]) < 2:
+        return None
+    items: list[tuple[str, str]] = []
+    known = _CANONICAL.get
+    for line in lines[1:]:
+        name, colon, value = line.partition(":")
+        usual = known(name)
+        if usual is None or not colon:  # a rare name, or what only an unusual message has
+            if line in ("", "\r") or line[0] in " \t":
+                return None
+            name = name.rstrip(" \t")
+            if not colon or not is_token(name):
+                offset = len("\n".join(lines[: len(items) + 1])) + 1
+                raise ParseError("a header line such as Name: value", offset)
+            usual = canonical(name)
+        items.append((usual, value.strip(" \t\r")))
+    return items
 
 
-def _cut(data: bytes) -> tuple[bytes, bytes]:
-    """Head and body of a message whose blank line is not the plain CRLFCRLF, or that has none."""
+def _plain(data: bytes) -> tuple[bytes, bytes]:
+    """Head and body of a message that starts with empty lines, has folded lines, or whose head ends in no CRLFCRLF."""
     data = data.lstrip(b"\r\n")
     found = _BLANK.search(data)
-    return (data, b"") if found is None else (data[: found.start()], data[found.end() :])
-
-
-_BLANK = re.compile(rb"\r?\n\r?\n")
+    head, body = (data, b"") if found is None else (data[: found.start()], data[found.end() :])
+    return _FOLDED.sub(b" ", head.rstrip(b"\r\n")), body
 
 
 def _of_start(start: str, headers: Headers, body: bytes) -> Request | Response:
-    found = _STATUS.fullmatch(start)
-    if found is not None:
-        return Response(int(found[2]), found[3], headers, body, found[1])
-    found = _REQUEST.fullmatch(start)
-    if found is None:
-        raise ParseError("a start line such as INVITE sip:user@host SIP/2.0 or SIP/2.0 200 OK")
-    return Request(found[1], found[2], headers, body, found[3])
+    if start[:4].upper() == "SIP/":
+        found = _STATUS.fullmatch(start)
+        if found is not None:
+            return Response(int(found[2]), found[3] or "", headers, body, found[1])
+    else:
+        found = _REQUEST.fullmatch(start)
+        if found is not None:
+            return Request(found[1], found[2], headers, body, found[3])
+    raise ParseError("a start line such as INVITE sip:user@host SIP/2.0 or SIP/2.0 200 OK")

@@ -1,7 +1,7 @@
 """Addresses: sip: and sips: (RFC 3261 19.1), tel: (RFC 3966), and any other scheme (urn:, ...) kept as it is.
 
-A `Uri` keeps the text of each part, escapes included, and prints it back the same; `matches` compares as
-RFC 3261 19.1.4 and RFC 3966 4 say, where escapes, case and the order of parameters do not count.
+A `Uri` keeps the text of each part, escapes included, and prints it back the same (host and names of parameters in
+lower case); `matches` compares as RFC 3261 19.1.4 and RFC 3966 4 say, where escapes, case and order do not count.
 """
 
 from __future__ import annotations
@@ -10,22 +10,35 @@ import re
 from typing import NamedTuple
 
 from imsphone.errors import ParseError
-from imsphone.sip.grammar import Params, parse_params, print_params, unescape
+from imsphone.sip.grammar import Params, host_of, parse_params, print_params
 
 _SIP = re.compile(
     r"""(?P<scheme>sips?):
-        (?:(?P<user>[^@:\s<>"]+)(?::(?P<password>[^@:\s<>"]*))?@)?
-        (?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)
+        (?:(?P<user>[^@:\s<>"]++)(?::(?P<password>[^@:\s<>"]*+))?@)?
+        (?P<host>\[[0-9a-f:.]++\]|[a-z0-9._-]++)
         (?::(?P<port>\d{1,5}))?
-        (?P<params>(?:;[^?\s<>"]*)?)
-        (?:\?(?P<headers>[^\s<>"]*))?""",
-    re.VERBOSE | re.IGNORECASE,
+        (?P<params>(?:;[^?\s<>"]*+)?)
+        (?:\?(?P<headers>[^\s<>"]*+))?""",
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
-_TEL = re.compile(r"(\+?[0-9A-Fa-f*#().\-]+)((?:;[^\s<>]*)?)", re.IGNORECASE)
+_TEL = re.compile(r'(?=[^;]*[0-9a-f*#])(\+?[0-9a-f*#().\-]++)((?:;[^\s<>"]*+)?)', re.IGNORECASE | re.ASCII)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _VISUAL = str.maketrans("", "", "-.()")
-# RFC 3261 19.1.4: these count in a comparison even if only one side has them.
-_DECISIVE = ("user", "ttl", "method", "maddr")
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()")
+# RFC 3261 19.1.4: these count in a comparison even if only one side has them (transport by the examples there).
+_DECISIVE = ("user", "ttl", "method", "maddr", "transport")
+
+
+def _normal(text: str) -> str:
+    """`text` with those escapes undone that mean the same without (RFC 3261 19.1.4: not of reserved characters)."""
+    if "%" not in text:
+        return text
+    return _ESCAPE.sub(lambda found: c if (c := chr(int(found[1], 16))) in _UNRESERVED else found[0].upper(), text)
+
+
+def _folded(params: Params) -> dict[str, str]:
+    return {_normal(name).lower(): _normal(value or "").lower() for name, value in params.items()}
 
 
 class Uri(NamedTuple):
@@ -56,7 +69,7 @@ class Uri(NamedTuple):
                 scheme.lower(),
                 user or "",
                 password,
-                host[1:-1] if host[0] == "[" else host.lower(),
+                host_of(host).lower(),
                 None if port is None else int(port),
                 parse_params(params) if params else {},
                 headers or "",
@@ -92,31 +105,31 @@ class Uri(NamedTuple):
         return self._replace(params={**self.params, **params})
 
     def bare(self) -> Uri:
-        """Scheme, user and host alone: the form that identities are compared and stored in."""
+        """Scheme, user, host and port alone: the form that identities are compared and stored in."""
         if self.scheme == "tel":
             return Uri("tel", self.user.translate(_VISUAL))
-        return Uri(self.scheme, unescape(self.user), None, self.host, self.port, opaque=self.opaque)
+        return Uri(self.scheme, _normal(self.user), None, self.host, self.port, opaque=self.opaque)
 
     def matches(self, other: Uri) -> bool:
         """Whether both name the same resource (RFC 3261 19.1.4; RFC 3966 4 for tel:)."""
         if self.scheme != other.scheme:
             return False
         if self.scheme == "tel":
-            ours, theirs = ({k: (v or "").lower() for k, v in uri.params.items()} for uri in (self, other))
-            return self.user.translate(_VISUAL).lower() == other.user.translate(_VISUAL).lower() and ours == theirs
+            if self.user.translate(_VISUAL).lower() != other.user.translate(_VISUAL).lower():
+                return False
+            return _folded(self.params) == _folded(other.params)
         if self.scheme not in ("sip", "sips"):
             return self.opaque.lower() == other.opaque.lower()
-        if (unescape(self.user), self.host, self.port) != (unescape(other.user), other.host, other.port):
+        if (_normal(self.user), self.host.lower(), self.port) != (_normal(other.user), other.host.lower(), other.port):
             return False
-        if unescape(self.password or "") != unescape(other.password or ""):
+        if _normal(self.password or "") != _normal(other.password or ""):
             return False
-        for name in self.params.keys() | other.params.keys():
-            both = name in self.params and name in other.params
-            if both and (self.params[name] or "").lower() != (other.params[name] or "").lower():
-                return False
-            if not both and name in _DECISIVE:
-                return False
-        return sorted(self.headers.lower().split("&")) == sorted(other.headers.lower().split("&"))
+        if len({tuple(sorted(_normal(uri.headers).lower().split("&"))) for uri in (self, other)}) > 1:
+            return False
+        ours, theirs = _folded(self.params), _folded(other.params)
+        if any(ours[name] != theirs[name] for name in ours.keys() & theirs.keys()):
+            return False
+        return not any((name in ours) != (name in theirs) for name in _DECISIVE)
 
     def __str__(self) -> str:
         if self.scheme == "tel":
