@@ -26,7 +26,7 @@ def command() -> None:
 @command.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def show(file: Path) -> None:
-    """Print what FILE says once its base is read and its gaps are filled.
+    """Print FILE with its base and the defaults.
 
     Secrets stay references. What follows from it (the identities) stands below, as comments.
     """
@@ -44,9 +44,9 @@ def show(file: Path) -> None:
 @click.argument("name")
 @click.option("--key", is_flag=True, help="It is a K, OP or OPc: refuse what has not 32 hex digits.")
 def set_secret(name: str, key: bool) -> None:
-    """Put a secret away under NAME, for profiles to refer to as keyring:NAME.
+    """Keep a secret, for profiles to name.
 
-    It is asked for on the terminal, or read from standard input:  imsphone profile set-secret alice-k < key.txt
+    A profile names it keyring:NAME. It is asked for on the terminal, or read from standard input:  imsphone profile set-secret alice-k < key.txt
     """
     from imsphone.store import keep_secret
 
