@@ -46,7 +46,9 @@ def show(file: Path) -> None:
 def set_secret(name: str, key: bool) -> None:
     """Keep a secret, for profiles to name.
 
-    A profile names it keyring:NAME. It is asked for on the terminal, or read from standard input:  imsphone profile set-secret alice-k < key.txt
+    A profile names it keyring:NAME. It is asked for on the terminal, or read from standard input:
+
+        imsphone profile set-secret alice-k < key.txt
     """
     from imsphone.store import keep_secret
 
