@@ -35,6 +35,7 @@ Direction = Literal["sent", "received"]
 
 MOST_RECORDS = 20_000
 MOST_BYTES = 64 << 20
+_PATIENCE_S = 0.3  # before a message that has not come in is called lost: it may be under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,7 @@ def crossings(records: Iterable[Record]) -> list[Crossing]:
     one after a loss and a retransmission; with a link slower than the retransmission timer the two swap, unseen.
     """
     ordered = sorted(records, key=lambda record: record.at)
+    patience = ordered[-1].at - _PATIENCE_S if ordered else 0.0
     hears = {(record.flow.local.host, record.is_media) for record in ordered if record.direction == "received"}
     arrivals: dict[int, Record] = {}  # position of the departure → what came in
     strays: list[tuple[int, Crossing]] = []
@@ -203,7 +205,9 @@ def crossings(records: Iterable[Record]) -> list[Crossing]:
             Crossing(
                 record,
                 arrivals.get(position),
-                is_lost=position not in arrivals and (record.flow.remote.host, record.is_media) in hears,
+                is_lost=position not in arrivals
+                and record.at <= patience
+                and (record.flow.remote.host, record.is_media) in hears,
             ),
         )
         for position, record in enumerate(ordered)
