@@ -1,0 +1,209 @@
+"""The user agent behind registration and calls: what all of its parts share, and the header fields that it writes.
+
+Which field stands where (TS 24.229 5.1.1.2.1, 5.1.2A.1.1, 5.1.3.1):
+
+                              REGISTER    INVITE      inside a dialog    responses
+    Contact                   + instance  + services  target refreshes   that make or refresh a dialog
+    Route                     no          P-CSCF, then Service-Route     (the dialog's own)
+    P-Preferred-Identity      no          yes         no                 no
+    P-Preferred-Service       no          yes         no                 no
+    Accept-Contact            no          yes         no                 no
+    P-Access-Network-Info     refresh     yes         not ACK, CANCEL    in a dialog, not to CANCEL
+
+The instance-id names the device, often by its IMEI: it goes to the registrar and to nobody else (RFC 7254 4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from imsphone.errors import ProfileError
+from imsphone.ims.identity import Identity
+from imsphone.machine import Flow, Ids
+from imsphone.profile import Profile, Secret
+from imsphone.sip.fields import NameAddr
+from imsphone.sip.headers import Headers
+from imsphone.sip.ims_fields import ICSI, INSTANCE, MMTEL, accept_contact, icsi_param, instance_param
+from imsphone.sip.message import Request, Response
+from imsphone.sip.timers import RFC_3261, TS_24_229
+from imsphone.sip.transactions import Transactions
+from imsphone.sip.uri import Uri
+
+METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "OPTIONS")
+OPTION_TAGS = ("100rel",)
+SDP = "application/sdp"
+
+_ALLOW = ", ".join(METHODS)
+_SUPPORTED = ", ".join(OPTION_TAGS)
+_SERVICES = f";{ICSI}={icsi_param(MMTEL)};audio"  # TS 24.229 5.1.1.2.1 c; IR.92 2.2.1 adds "audio"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a registration is good for: whom we may say we are, and the way that requests take.
+
+    `impu` is the default identity and `impus` are all that the network named; `service_route` holds header values as
+    they came (RFC 3608), `flow` leads to the P-CSCF.
+    """
+
+    flow: Flow
+    impu: str
+    impus: tuple[str, ...]
+    service_route: tuple[str, ...]
+
+
+class Agent:
+    """What one UE has once: identity, identifiers, transactions, the user part of its Contact."""
+
+    def __init__(self, profile: Profile, identity: Identity, ids: Ids, password: Secret | None) -> None:
+        if profile.auth == "digest" and password is None:
+            raise ProfileError(f'password is missing: auth = "digest" proves {identity.impi} by a password')
+        self.profile = profile
+        self.identity = identity
+        self.ids = ids
+        self.password = password if profile.auth == "digest" else None
+        self.timers = TS_24_229 if profile.timers == "3gpp" else RFC_3261  # TS 24.229 7.7: UE to P-CSCF
+        self.transactions = Transactions(ids, self.timers)
+        impu = Uri.parse(identity.impu)
+        self.impu = impu if impu.scheme != "tel" else _as_sip(impu, identity.home_domain)
+        self._user = ids.data(8).hex()  # nobody can guess it, so who uses it has it from the registrar
+        self._instance = f";{INSTANCE}={instance_param(identity.instance_id)}"
+        self._access = [("P-Access-Network-Info", profile.access_network_info)] if profile.access_network_info else []
+        self._name = [("User-Agent", profile.user_agent)] if profile.user_agent else []
+        self._server = [("Server", profile.user_agent)] if profile.user_agent else []
+
+    # The own address --------------------------------------------------------------------------------------------------
+
+    def address(self, flow: Flow) -> str:
+        """The URI under which we are reached."""
+        transport = ";transport=tcp" if flow.transport == "TCP" else ""
+        return f"sip:{self._user}@{flow.local}{transport}"
+
+    def contact(self, flow: Flow) -> str:
+        """The Contact of dialogs."""
+        return f"<{self.address(flow)}>{_SERVICES}"
+
+    def is_own(self, uri: Uri, binding: Binding) -> bool:
+        """Whether a Request-URI means us: by our Contact, or by one of our identities."""
+        if uri.scheme == "sip" and uri.user == self._user:
+            return True
+        bare = uri.bare()
+        return bare == self.impu.bare() or any(bare == Uri.parse(impu).bare() for impu in binding.impus)
+
+    # Requests ---------------------------------------------------------------------------------------------------------
+
+    def register(
+        self, flow: Flow, *, call_id: str, tag: str, cseq: int, expires_s: int, authorization: str, is_protected: bool
+    ) -> Request:
+        """A REGISTER. `is_protected` once the network knows us: only then it learns where we are (5.1.1.2.1 h)."""
+        identity = self.identity
+        return Request(
+            "REGISTER",
+            f"sip:{identity.home_domain}",
+            Headers.of_canonical(
+                [
+                    ("Max-Forwards", "70"),
+                    ("From", f"<{self.impu}>;tag={tag}"),
+                    ("To", f"<{self.impu}>"),
+                    ("Call-ID", call_id),
+                    ("CSeq", f"{cseq} REGISTER"),
+                    ("Contact", f"<{self.address(flow)}>{self._instance}{_SERVICES}"),
+                    ("Expires", str(expires_s)),
+                    ("Authorization", authorization),
+                    ("Supported", "path"),
+                    ("Allow", _ALLOW),
+                    *(self._access if is_protected else []),
+                    *self._name,
+                ]
+            ),
+        )
+
+    def invite(self, target: Uri, binding: Binding, *, call_id: str, tag: str) -> Request:
+        """The INVITE of a new dialog, yet without a body."""
+        own = NameAddr(Uri.parse(binding.impu), self.profile.display_name)
+        return Request(
+            "INVITE",
+            target,
+            Headers.of_canonical(
+                [
+                    ("Max-Forwards", "70"),
+                    *(("Route", value) for value in self.route(binding)),
+                    ("From", str(own.with_tag(tag))),
+                    ("To", f"<{target}>"),
+                    ("Call-ID", call_id),
+                    ("CSeq", "1 INVITE"),
+                    ("Contact", self.contact(binding.flow)),
+                    ("P-Preferred-Identity", str(own)),
+                    ("P-Preferred-Service", MMTEL),
+                    ("Accept-Contact", accept_contact(MMTEL)),
+                    *self._access,
+                    ("Privacy", "none"),
+                    ("Supported", _SUPPORTED),
+                    ("Allow", _ALLOW),
+                    ("Accept", SDP),
+                    *self._name,
+                ]
+            ),
+        )
+
+    @staticmethod
+    def route(binding: Binding) -> list[str]:
+        """The preloaded Route: the P-CSCF, then the Service-Route (TS 24.229 5.1.2A.1.1)."""
+        transport = ";transport=tcp" if binding.flow.transport == "TCP" else ""
+        pcscf = f"<sip:{binding.flow.remote}{transport};lr>"
+        if binding.service_route:
+            first = NameAddr.parse(binding.service_route[0]).uri
+            if (first.host, first.port or 5060) == binding.flow.remote:
+                return list(binding.service_route)  # the network put its P-CSCF there itself
+        return [pcscf, *binding.service_route]
+
+    def inside(self, request: Request, flow: Flow | None = None) -> Request:
+        """A request of ours inside a dialog, with what we add; `flow` where it carries our Contact."""
+        if flow is not None:
+            request.headers.add("Contact", self.contact(flow))
+        for name, value in (*self._access, *self._name) if request.method not in ("ACK", "CANCEL") else self._name:
+            request.headers.add(name, value)
+        return request
+
+    # Responses --------------------------------------------------------------------------------------------------------
+
+    def answer(
+        self,
+        request: Request,
+        status: int,
+        reason: str | None = None,
+        *,
+        tag: str = "",
+        flow: Flow | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+        body: bytes = b"",
+    ) -> Response:
+        """A response to `request`. `flow`: it makes or refreshes a dialog and carries our Contact; `body` is SDP."""
+        response = request.answer(status, reason, tag or self.ids.tag())
+        add = response.headers.add
+        if status == 100:
+            return response
+        if flow is not None:
+            add("Contact", self.contact(flow))
+            add("Allow", _ALLOW)
+            if status >= 200:
+                add("Supported", _SUPPORTED)
+        if flow is not None or (request.to.tag and request.method != "CANCEL"):
+            for name, value in self._access:
+                add(name, value)
+        for name, value in (*self._server, *headers):
+            add(name, value)
+        if body:
+            response.set_body(body, SDP)
+        return response
+
+    def options(self, request: Request, status: int) -> Response:
+        """What we can do (RFC 3261 11.2)."""
+        capabilities = (("Accept", SDP), ("Accept-Encoding", "identity"), ("Accept-Language", "en"))
+        headers = (("Allow", _ALLOW), ("Supported", _SUPPORTED), *capabilities)
+        return self.answer(request, status, headers=headers)
+
+
+def _as_sip(number: Uri, home_domain: str) -> Uri:
+    """A telephone number as the SIP URI that REGISTER asks for (TS 24.229 5.1.1.2.1 a, b)."""
+    return Uri("sip", number.user, host=home_domain, params={"user": "phone"})

@@ -1,0 +1,99 @@
+"""Why a registration failed, in a sentence that names the likely cause and where to look.
+
+A status says what the network did, seldom why. What it most likely means depends on how far the registration had come:
+a 403 to the SIM's answer speaks of the key, a 403 before any challenge of the subscription.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from imsphone.events import RegistrationFailed
+from imsphone.ims.authentication import WRONG_KEY
+from imsphone.ims.identity import Identity
+from imsphone.sip.message import Response
+
+Cause = Literal["rejected", "authentication", "unreachable", "timeout"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """Why an attempt to register came to nothing; `status` None where nothing answered."""
+
+    cause: Cause
+    sentence: str
+    status: int | None = None
+    reason: str = ""
+    retry_after_s: int | None = None
+
+    @classmethod
+    def of(cls, cause: Cause, sentence: str, response: Response | None) -> Setback:
+        """A setback that this response brought."""
+        if response is None:
+            return cls(cause, sentence)
+        return cls(cause, sentence, response.status, response.reason, response.number("Retry-After"))
+
+    def told(self, at: float, tried: list[str], *, is_final: bool) -> RegistrationFailed:
+        """The event for the application."""
+        return RegistrationFailed(
+            at=at,
+            cause=self.cause,
+            sentence=self.sentence,
+            status=self.status,
+            reason=self.reason,
+            retry_after_s=self.retry_after_s,
+            tried=tuple(tried),
+            is_final=is_final,
+        )
+
+
+_BEFORE_PROOF = {
+    403: "the network does not let {impi} register {impu}: is it subscribed, and do both belong together?",
+    404: "the network knows no {impi} with {impu}: compare imsi, impi and impu with the subscription",
+    420: "the network does not take an extension that this phone named",
+    421: "the network insists on IPsec (sec-agree), which this phone does not have",
+    494: "the network insists on IPsec (sec-agree), which this phone does not have",
+}
+_AFTER_PROOF = {
+    403: "the network refuses the proof of {impi}: does the key belong to this subscription?",
+    404: "the network knows {impi} and no {impu}: compare impu with the subscription",
+}
+
+
+def refusal(identity: Identity, response: Response, *, has_answered: bool, was_deceived: bool) -> Setback:
+    """A final refusal. `was_deceived`: our last answer to a challenge said that its MAC was wrong."""
+    status = response.status
+    sentences = _BEFORE_PROOF | _AFTER_PROOF if has_answered else _BEFORE_PROOF
+    sentence = sentences.get(status, "the network refuses to register {impu}")
+    if status == 403 and was_deceived:
+        sentence = WRONG_KEY
+    cause: Cause = "authentication" if status == 403 and has_answered else "rejected"
+    return Setback.of(cause, sentence.format(impi=identity.impi, impu=identity.impu), response)
+
+
+def silence(tried: list[str]) -> Setback:
+    """Nothing came back."""
+    return Setback(
+        "timeout", f"nothing answered at {_listed(tried)}: is the P-CSCF there, and is it SIP that it speaks?"
+    )
+
+
+def no_way(tried: list[str]) -> Setback:
+    """The way is shut."""
+    return Setback("unreachable", f"nothing listens at {_listed(tried)}: is the P-CSCF's address right, is it running?")
+
+
+def no_address(host: str) -> Setback:
+    """There is nobody to send to."""
+    remedy = "name a P-CSCF in the profile (pcscf) or a resolver that knows this domain (dns)"
+    return Setback("unreachable", f"no address for {host}: {remedy}")
+
+
+def trouble(response: Response, tried: list[str]) -> Setback:
+    """The network has troubles of its own."""
+    return Setback.of("rejected", f"{_listed(tried)} cannot register anybody now: try again later", response)
+
+
+def _listed(tried: list[str]) -> str:
+    return ", ".join(tried)

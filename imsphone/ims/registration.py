@@ -1,0 +1,352 @@
+"""Registration from the phone's side (TS 24.229 5.1.1): how the network comes to know where we are, and stays so.
+
+    idle ─register─▶ resolving ─▶ requesting ◀──▶ proving           401: the SIM is asked, the answer leaves
+      ▲                             │  ▲  │                         423: the same with a longer expiry
+      │                            200 │  └─ 5xx, 408, silence ─▶ the next P-CSCF of the round
+      │                             ▼  │
+      └── 403, give up ◀───── registered ── half the time, or 600 s before the end ─▶ requesting (refresh)
+
+A refresh that fails costs nothing at first: the network holds our contact until it expires, so the phone tries again,
+later each time (RFC 5626 4.5). Only then, or on 403 and 404, is the registration gone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from imsphone.errors import ParseError, StateError
+from imsphone.events import Challenged, Deregistered, Registered, Registering, Violated
+from imsphone.ims import explain
+from imsphone.ims.agent import Agent, Binding
+from imsphone.ims.authentication import Authentication, GiveUp
+from imsphone.ims.explain import Setback
+from imsphone.ims.moves import moves
+from imsphone.machine import Ask, Effect, Flow, Resolve, Tell
+from imsphone.profile import Endpoint
+from imsphone.sip.client import ClientTransaction
+from imsphone.sip.message import Response
+
+ABOUT = "registration"
+
+MOVES = moves("""
+               register  deregister    resolved  granted  challenged  too_brief  unavailable  refused  outcome  alarm
+    idle       discover  object        .         .        .           .          .            .        .        .
+    resolving  object    abandon       choose    .        .           .          .            .        .        .
+    requesting object    leave_after   .         grant    challenge   lengthen   try_next     refuse   .        expire
+    proving    object    leave_after   .         .        .           .          .            .        prove    expire
+    registered refresh   remove        .         .        .           .          .            .        .        wake
+    waiting    discover  abandon       .         .        .           .          .            .        .        discover
+""")
+
+# What a final response means; the others refuse. 305 sends back to P-CSCF discovery (TS 24.229 5.1.1.2.1).
+_KINDS = {401: "challenged", 423: "too_brief", 305: "unavailable", 408: "unavailable"}
+_GONE = (403, 404)  # after these the network holds no contact of ours, also in a refresh
+
+_BACKOFF_S = 30.0  # RFC 5626 4.5: base-time and max-time
+_LONGEST_BACKOFF_S = 1800.0
+_LONGER_TIMES = 2  # how often a 423 may raise the expiry
+
+
+class Registration:
+    """One identity, one contact, one P-CSCF at a time; `binding` is what the network holds of us, if anything."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.state = "idle"
+        self.binding: Binding | None = None
+        self._agent = agent
+        self._proof = Authentication(agent.identity, agent.ids, agent.password)
+        self._purpose: Literal["initial", "refresh", "removal"] = "initial"
+        self._is_leaving = False  # the user asked to leave while a REGISTER was under way
+        self._asked: Ask | None = None
+        self._transaction: ClientTransaction | None = None
+        self._flows: list[Flow] = []
+        self._tried: list[str] = []
+        self._call_id = self._tag = ""
+        self._cseq = 0
+        self._expires_s = 0
+        self._raised = 0
+        self._failures = 0
+        self._next_at: float | None = None  # the next refresh, or the next try
+        self._end_at: float | None = None  # when the network forgets us
+
+    @property
+    def deadline(self) -> float | None:
+        """When `tick` is due."""
+        times = [at for at in (self._next_at, self._end_at) if at is not None]
+        return min(times) if times else None
+
+    # Inputs -----------------------------------------------------------------------------------------------------------
+
+    def register(self, now: float) -> list[Effect]:
+        """Registers, or refreshes what is registered. Raises StateError while a REGISTER is under way."""
+        return self._move("register", now)
+
+    def deregister(self, now: float) -> list[Effect]:
+        """Takes our contact out (TS 24.229 5.1.1.6). Raises StateError where there is none."""
+        return self._move("deregister", now)
+
+    def answer(self, ask: Ask, result: Any, now: float) -> list[Effect]:
+        """The world's answer: flows to the P-CSCF, or what the SIM said."""
+        if ask != self._asked:
+            return []
+        self._asked = None
+        return self._move("resolved" if isinstance(ask.question, Resolve) else "outcome", result, now)
+
+    def responded(self, response: Response, transaction: ClientTransaction, now: float) -> list[Effect]:
+        """A response to a REGISTER."""
+        if transaction is not self._transaction or not response.is_final:
+            return []
+        self._transaction = None
+        kind = "granted" if response.status < 300 else _KINDS.get(response.status)
+        if kind is None:
+            kind = "unavailable" if 500 <= response.status < 600 else "refused"
+        try:
+            return self._move(kind, response, now)
+        except ParseError as error:
+            what = f"a {response.status} to REGISTER that cannot be read: {error}"
+            sentence = f"{what}; the network has to repair that"
+            violated = Violated(at=now, what=what, clause="TS 24.229 5.1.1.2.1", did="took it as a refusal")
+            return [Tell(violated), *self._fail(Setback.of("rejected", sentence, response), now)]
+
+    def failed(self, transaction: ClientTransaction, cause: str, now: float) -> list[Effect]:
+        """A REGISTER had no final response."""
+        if transaction is not self._transaction:
+            return []
+        self._transaction = None
+        return self._move("unavailable", "timeout" if cause == "timeout" else "unreachable", now)
+
+    def tick(self, now: float) -> list[Effect]:
+        """The deadline has come."""
+        if self.deadline is None or now < self.deadline:
+            return []
+        return self._move("alarm", now)
+
+    def _move(self, name: str, *arguments: Any) -> list[Effect]:
+        method = MOVES[self.state, name]
+        if method == ".":
+            return []
+        effects: list[Effect] = getattr(self, f"_{method}")(*arguments)
+        return effects
+
+    # What the user asks -----------------------------------------------------------------------------------------------
+
+    def _object(self, _now: float) -> list[Effect]:
+        if self.state == "idle":
+            raise StateError("this phone is not registered: there is nothing to take back; call register() first")
+        raise StateError(f"a registration of {self._agent.identity.impu} is under way: wait for its end")
+
+    def _discover(self, now: float) -> list[Effect]:
+        """P-CSCF discovery: the profile names one, or DNS of the home domain does (TS 24.229 9.2.1)."""
+        agent = self._agent
+        self._call_id, self._tag, self._cseq = agent.ids.call_id(), agent.ids.tag(), 0
+        self._purpose, self._is_leaving = "initial", False
+        self._expires_s, self._raised, self._failures = agent.profile.expires_s, 0, 0
+        self._flows, self._tried = [], []
+        self._next_at = self._end_at = None
+        host, port = agent.profile.pcscf_endpoint or Endpoint(agent.identity.home_domain, None)
+        self.state = "resolving"
+        self._asked = Ask(Resolve(host, port, agent.profile.transport), ABOUT)
+        return [self._asked]
+
+    def _refresh(self, now: float) -> list[Effect]:
+        self._purpose = "refresh"
+        self._proof.again()
+        return self._send(now)
+
+    def _remove(self, now: float) -> list[Effect]:
+        self._purpose, self._expires_s = "removal", 0
+        self._proof.again()
+        return self._send(now)
+
+    def _abandon(self, now: float) -> list[Effect]:
+        return self._leave(now)
+
+    def _leave_after(self, _now: float) -> list[Effect]:
+        """TS 24.229 5.1.1.2.1: no new REGISTER before the one under way has its final response."""
+        self._is_leaving = True
+        return []
+
+    # REGISTER ---------------------------------------------------------------------------------------------------------
+
+    def _choose(self, result: Any, now: float) -> list[Effect]:
+        self._flows = [flow for flow in result if isinstance(flow, Flow)] if isinstance(result, tuple | list) else []
+        if not self._flows:
+            host = self._agent.profile.pcscf or self._agent.identity.home_domain
+            return self._fail(explain.no_address(host), now)
+        return self._begin(now)
+
+    def _begin(self, now: float) -> list[Effect]:
+        self._tried.append(str(self._flows[0]))
+        self._proof.start()
+        return self._send(now)
+
+    def _send(self, now: float) -> list[Effect]:
+        agent = self._agent
+        self._cseq += 1
+        request = agent.register(
+            self._flows[0],
+            call_id=self._call_id,
+            tag=self._tag,
+            cseq=self._cseq,
+            expires_s=self._expires_s,
+            authorization=self._proof.authorization,
+            is_protected=self.binding is not None,
+        )
+        self.state = "requesting"
+        self._next_at = None
+        self._transaction, effects = agent.transactions.request(request, self._flows[0], now, mark=self)
+        return [*effects, Tell(Registering(at=now, impu=agent.identity.impu))]
+
+    # 401 --------------------------------------------------------------------------------------------------------------
+
+    def _challenge(self, response: Response, now: float) -> list[Effect]:
+        question = self._proof.challenged(response)
+        if isinstance(question, GiveUp):
+            return self._give_up(question, response, now)
+        told = Tell(Challenged(at=now, algorithm=self._proof.algorithm))
+        if question is None:
+            return [told, *self._send(now)]
+        self.state = "proving"
+        self._asked = Ask(question, ABOUT)
+        return [told, self._asked]
+
+    def _prove(self, result: Any, now: float) -> list[Effect]:
+        verdict = self._proof.outcome(result)
+        return self._send(now) if verdict is None else self._give_up(verdict, None, now)
+
+    def _give_up(self, verdict: GiveUp, response: Response | None, now: float) -> list[Effect]:
+        return self._fail(Setback.of("authentication", verdict.sentence, response), now)
+
+    # Other answers ----------------------------------------------------------------------------------------------------
+
+    def _lengthen(self, response: Response, now: float) -> list[Effect]:
+        """423: at least Min-Expires, same Call-ID, CSeq one up (TS 24.229 5.1.1.2.1, RFC 3261 10.2.8)."""
+        least_s = response.number("Min-Expires")
+        if self._purpose == "removal" or least_s is None or least_s <= self._expires_s or self._raised >= _LONGER_TIMES:
+            return self._refuse(response, now)
+        self._expires_s = least_s
+        self._raised += 1
+        return self._send(now)
+
+    def _try_next(self, answer: Response | str, now: float) -> list[Effect]:
+        """The network has troubles, or says nothing."""
+        setback = self._setback(answer)
+        if self._purpose == "refresh":
+            return self._put_off(setback, now)
+        if self._purpose == "initial" and not self._is_leaving:
+            last = self._flows.pop(0)
+            if setback.cause != "unreachable":  # it is there and does not help: another of its transports will not
+                self._flows = [flow for flow in self._flows if flow.remote != last.remote]
+            if self._flows:
+                return self._begin(now)
+        return self._fail(setback, now)
+
+    def _setback(self, answer: Response | str) -> Setback:
+        if isinstance(answer, Response):
+            return explain.trouble(answer, self._tried)
+        return explain.silence(self._tried) if answer == "timeout" else explain.no_way(self._tried)
+
+    def _put_off(self, setback: Setback, now: float) -> list[Effect]:
+        """A refresh failed: the contact stands until it expires (TS 24.229 5.1.1.4), so later again."""
+        self.state = "registered"
+        longest_s = min(_LONGEST_BACKOFF_S, _BACKOFF_S * 2 ** min(self._failures, 10))
+        pause_s = longest_s * (0.5 + self._agent.ids.number(16) / (1 << 17))  # RFC 5626 4.5: 50 to 100 per cent
+        self._failures += 1
+        self._next_at = now + max(pause_s, setback.retry_after_s or 0)
+        told = Tell(setback.told(now, self._tried, is_final=False))
+        return [told, *self._remove(now)] if self._is_leaving else [told]
+
+    def _refuse(self, response: Response, now: float) -> list[Effect]:
+        if self._purpose == "removal" and response.status in _GONE:
+            return self._leave(now)
+        proof = self._proof
+        setback = explain.refusal(
+            self._agent.identity, response, has_answered=proof.has_answered, was_deceived=proof.was_deceived
+        )
+        if self._purpose == "refresh" and response.status not in _GONE:
+            return self._put_off(setback, now)
+        return self._fail(setback, now)
+
+    # 200 --------------------------------------------------------------------------------------------------------------
+
+    def _grant(self, response: Response, now: float) -> list[Effect]:
+        if self._purpose == "removal":
+            return self._leave(now)
+        impu = str(self._agent.impu)
+        expires_s = self._granted_s(response)
+        if expires_s == 0:
+            sentence = f"200 OK, but the network holds no contact of {impu}: its answer to REGISTER lacks ours"
+            return self._fail(Setback.of("rejected", sentence, response), now)
+        # 5.1.1.2.1 b, c: the first is the default; what is not listed is barred and never used again
+        impus = tuple(str(one.uri) for one in response.associated_uris) or (impu,)
+        route = tuple(str(one) for one in response.service_routes)
+        self.binding = Binding(self._flows[0], impus[0], impus, route)
+        self.state = "registered"
+        self._failures = 0
+        self._end_at = now + expires_s
+        # 5.1.1.4.1: 600 s before the end if it is more than 1200 s away, else at half
+        self._next_at = now + (expires_s - 600 if expires_s > 1200 else expires_s / 2)
+        told = Tell(
+            Registered(
+                at=now,
+                impu=impus[0],
+                impus=impus,
+                service_route=route,
+                expires_s=expires_s,
+                is_refresh=self._purpose == "refresh",
+            )
+        )
+        return [told, *self._remove(now)] if self._is_leaving else [told]
+
+    def _granted_s(self, response: Response) -> int:
+        """The seconds for our own contact; other devices of the user may stand beside it (RFC 3261 10.2.4)."""
+        default = response.expires if response.expires is not None else self._expires_s
+        contacts = response.contacts
+        if not contacts:
+            return default
+        own = self._agent.address(self._flows[0]).partition("@")[0]
+        for contact in contacts:
+            if f"{contact.uri.scheme}:{contact.uri.user}" == own:
+                value = contact.params.get("expires") or ""
+                return int(value) if value.isascii() and value.isdigit() and len(value) <= 10 else default
+        return 0
+
+    # The ends ---------------------------------------------------------------------------------------------------------
+
+    def _wake(self, now: float) -> list[Effect]:
+        """Time for a refresh, unless the registration ran out meanwhile."""
+        return self._expire(now) if self._end_at is not None and now >= self._end_at else self._refresh(now)
+
+    def _expire(self, now: float) -> list[Effect]:
+        """The network has forgotten us: what is under way goes on as an initial registration, else one begins."""
+        self.binding, self._end_at = None, None
+        if self._purpose == "removal":
+            return []
+        sentence = "the registration ran out before a refresh succeeded; a new one begins"
+        told = Tell(Setback("timeout", sentence).told(now, self._tried, is_final=False))
+        if self.state != "registered":
+            self._purpose = "initial"
+            return [told]
+        if self._next_at is not None and self._next_at > now:  # the network asked to wait
+            self.state = "waiting"
+            return [told]
+        return [told, *self._discover(now)]
+
+    def _fail(self, setback: Setback, now: float) -> list[Effect]:
+        """No registration, and no further attempt by itself. Who takes leave does so whatever the network says."""
+        is_leaving = self._is_leaving or self._purpose == "removal"
+        told: list[Effect] = []
+        if not (self._is_leaving and self._purpose == "initial"):
+            told.append(Tell(setback.told(now, self._tried, is_final=True)))
+        self._reset()
+        return [*told, *self._leave(now)] if is_leaving else told
+
+    def _leave(self, now: float) -> list[Effect]:
+        self._reset()
+        return [Tell(Deregistered(at=now, impu=self._agent.identity.impu))]
+
+    def _reset(self) -> None:
+        self.state, self.binding = "idle", None
+        self._asked = self._transaction = None
+        self._next_at = self._end_at = None
+        self._is_leaving = False

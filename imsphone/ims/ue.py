@@ -1,0 +1,248 @@
+"""The phone as one machine: transactions below, a registration and calls above, and the way between them.
+
+    receive ─▶ Transactions ─┬ ResponseArrived, TransactionFailed ─▶ whose request it was (its mark)
+    tick, lost               ├ RequestArrived ─┬ with a To tag ─▶ the call whose tag it is, or 481
+                             │                 └ without ─▶ reception.py, or a new call
+                             └ AckArrived ─▶ the call
+    register, call, answer_call, reject, hangup, deregister ─▶ registration.py, calling.py, called.py
+
+What a user asks wrongly raises; what the network sends never does: a message that cannot be read is answered 400 or
+dropped, and told as `Violated`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from imsphone.errors import ParseError, StateError
+from imsphone.events import Event, Violated
+from imsphone.ims import reception
+from imsphone.ims.agent import OPTION_TAGS, Agent
+from imsphone.ims.called import IncomingCall
+from imsphone.ims.calling import OutgoingCall
+from imsphone.ims.identity import Identity
+from imsphone.ims.negotiation import formats_for
+from imsphone.ims.registration import Registration
+from imsphone.ims.session import Session
+from imsphone.ims.target import target_of
+from imsphone.machine import Ask, Effect, Flow, Ids, OpenMedia, Tell
+from imsphone.profile import Profile, Secret
+from imsphone.sip.message import Request
+from imsphone.sip.server import ServerTransaction
+from imsphone.sip.transactions import AckArrived, RequestArrived, ResponseArrived, TransactionFailed
+from imsphone.sip.validation import examine_require
+
+_MOST_ENDED = 64  # ended calls that still answer late messages
+
+
+class Ue:
+    """One phone. `password` is for a profile that says auth = "digest".
+
+    Raises ProfileError where the profile cannot work: no password, a codec that is not there.
+    """
+
+    def __init__(self, profile: Profile, identity: Identity, ids: Ids, password: Secret | None = None) -> None:
+        formats_for(profile.codecs)
+        self._agent = Agent(profile, identity, ids, password)
+        self._transactions = self._agent.transactions
+        self._registration = Registration(self._agent)
+        self._calls: dict[str, Session] = {}
+        self._leave_at: float | None = None  # deregistration waits for the calls to end, until then
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether the network holds our contact."""
+        return self._registration.binding is not None
+
+    @property
+    def calls(self) -> Mapping[str, Session]:
+        """The calls by key, each with its `state` and `remote`; ended ones for a while."""
+        return MappingProxyType(self._calls)
+
+    # What the user does -----------------------------------------------------------------------------------------------
+
+    def register(self, now: float) -> list[Effect]:
+        """Registers by the P-CSCF of the profile or of the home domain; registered, it refreshes.
+
+        Raises StateError while a registration is under way.
+        """
+        return self._registration.register(now)
+
+    def deregister(self, now: float) -> list[Effect]:
+        """Ends all calls, then takes our contact out of the network. Raises StateError where there is none."""
+        if self._registration.state == "idle" or self._leave_at is not None:
+            return self._registration.deregister(now)
+        # TS 24.229 5.1.1.6.1: all dialogs are released before; a silent far end does not hold us for ever
+        effects = [effect for key in list(self._calls) for effect in self.hangup(key, now)]
+        self._leave_at = now + 4 * self._agent.timers.t1_s
+        return [*effects, *self._leave(now)]
+
+    def call(self, target: str, now: float) -> tuple[str, list[Effect]]:
+        """Calls a number, a user of the home domain or an address; gives the call's key.
+
+        Raises StateError where the phone is not registered, ParseError where `target` is nothing to call.
+        """
+        binding = self._registration.binding
+        if binding is None:
+            raise StateError("this phone is not registered: call register() first")
+        uri = target_of(target, self._agent.identity.home_domain)
+        call = OutgoingCall(self._agent, binding, self._agent.ids.tag(), uri)
+        self._keep(call)
+        return call.key, call.begin()
+
+    def answer_call(self, call: str, now: float) -> list[Effect]:
+        """Takes a call that rings here. Raises StateError for any other."""
+        return self._incoming(call).answer(now)
+
+    def reject(self, call: str, now: float, status: int = 486) -> list[Effect]:
+        """Refuses a call that rings here with a status of 400 to 699. Raises StateError for any other."""
+        if not 400 <= status < 700:
+            raise StateError(f"a call is rejected with a status from 400 to 699, not {status}")
+        return self._incoming(call).reject(now, status)
+
+    def hangup(self, call: str, now: float) -> list[Effect]:
+        """Ends a call in whatever state it is: CANCEL, BYE or 603. Raises StateError where there is no such call."""
+        found = self._calls.get(call)
+        if not isinstance(found, OutgoingCall | IncomingCall):
+            raise StateError(f"there is no call {call}")
+        return found.hangup(now)
+
+    def _incoming(self, key: str) -> IncomingCall:
+        call = self._calls.get(key)
+        if not isinstance(call, IncomingCall):
+            raise StateError(f"there is no incoming call {key}")
+        return call
+
+    # The machine ------------------------------------------------------------------------------------------------------
+
+    @property
+    def deadline(self) -> float | None:
+        """The earliest of all alarms."""
+        times = [self._transactions.deadline, self._registration.deadline, self._leave_at]
+        for call in self._calls.values():
+            times += (call.deadline, call.forget_at)
+        return min((at for at in times if at is not None), default=None)
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
+        """A datagram, or one message of a stream."""
+        return self._route(self._transactions.receive(data, flow, now), now)
+
+    def answer(self, ask: Ask, result: Any, now: float) -> list[Effect]:
+        """The world's answer to a question of ours."""
+        if not isinstance(ask.question, OpenMedia):
+            return self._route(self._registration.answer(ask, result, now), now)
+        call = self._calls.get(ask.about)
+        return call.opened(result, now) if isinstance(call, OutgoingCall | IncomingCall) else []
+
+    def lost(self, flow: Flow, now: float) -> list[Effect]:
+        """A flow carries nothing any more."""
+        return self._route(self._transactions.lost(flow, now), now)
+
+    def tick(self, now: float) -> list[Effect]:
+        """The deadline has come."""
+        effects = self._route(self._transactions.tick(now), now)
+        effects += self._registration.tick(now)
+        for key, call in list(self._calls.items()):
+            effects += call.tick(now)
+            if call.forget_at is not None and now >= call.forget_at:
+                del self._calls[key]
+        return effects + self._leave(now)
+
+    # Between transactions and their owners ----------------------------------------------------------------------------
+
+    def _route(self, effects: list[Effect], now: float) -> list[Effect]:
+        """Hands what the transaction layer tells to its owner, everything else on."""
+        routed: list[Effect] = []
+        for effect in effects:
+            if not isinstance(effect, Tell) or isinstance(effect.event, Event):
+                routed.append(effect)
+            elif isinstance(effect.event, RequestArrived):
+                routed += self._request(effect.event, now)
+            else:
+                routed += self._other(effect.event, now)
+        return routed + self._leave(now) if self._leave_at is not None else routed
+
+    def _other(self, event: Any, now: float) -> list[Effect]:
+        """A response, the lack of one, or an ACK."""
+        try:
+            if isinstance(event, AckArrived):
+                call = self._calls.get(event.request.to.tag)
+                leg = call.leg_of(event.request) if call else None
+                return call.acknowledged(event.request, leg, now) if call and leg else []
+            owner = event.transaction.mark if isinstance(event, ResponseArrived | TransactionFailed) else None
+            if not isinstance(owner, Registration | Session):
+                return []
+            if isinstance(event, ResponseArrived):
+                return owner.responded(event.response, event.transaction, now)
+            return owner.failed(event.transaction, event.cause, now)
+        except ParseError as error:
+            what = f"a message that cannot be read: {error}"
+            return [Tell(Violated(at=now, what=what, clause="RFC 3261 7.3", did="dropped"))]
+
+    def _request(self, arrived: RequestArrived, now: float) -> list[Effect]:
+        request, transaction = arrived.request, arrived.transaction
+        try:
+            if request.method == "CANCEL":
+                return self._cancel(arrived, now)
+            fault = examine_require(request, OPTION_TAGS)
+            if fault is not None:
+                refused = self._agent.answer(request, fault.status or 420, headers=fault.headers)
+                return self._transactions.respond(transaction, refused, now)
+            if tag := request.to.tag:
+                call = self._calls.get(tag)
+                leg = call.leg_of(request) if call else None
+                if call is None or leg is None:
+                    return self._answer(transaction, 481, now)  # RFC 3261 12.2.2
+                return call.requested(request, transaction, leg, now)
+            return self._outside(request, transaction, now)
+        except ParseError as error:
+            fault_told = Violated(
+                at=now,
+                what=f"a {request.method} that cannot be read: {error}",
+                clause="RFC 3261 8.2",
+                did="answered 400",
+                source=str(arrived.flow.remote),
+            )
+            return [*self._answer(transaction, 400, now), Tell(fault_told)]
+
+    def _cancel(self, arrived: RequestArrived, now: float) -> list[Effect]:
+        """RFC 3261 9.2: 200 to the CANCEL itself, 487 to its INVITE where that still waits."""
+        call = arrived.cancels.mark if arrived.cancels is not None else None
+        if not isinstance(call, IncomingCall):
+            return self._answer(arrived.transaction, 481 if arrived.cancels is None else 200, now)
+        response = self._agent.answer(arrived.request, 200, tag=call.key)
+        return [*self._transactions.respond(arrived.transaction, response, now), *call.cancelled(now)]
+
+    def _outside(self, request: Request, transaction: ServerTransaction, now: float) -> list[Effect]:
+        """A request outside any dialog."""
+        binding = self._registration.binding
+        active = [call for call in self._calls.values() if call.state != "ended"]
+        status = reception.examine(request, self._agent, binding, active)
+        if request.method == "OPTIONS" and status in (200, 486):
+            return self._transactions.respond(transaction, self._agent.options(request, status), now)
+        if status != 200 or binding is None:
+            return self._transactions.respond(transaction, reception.refuse(request, self._agent, status), now)
+        call = IncomingCall(self._agent, binding, self._agent.ids.tag(), transaction)
+        transaction.mark = call
+        self._keep(call)
+        return call.begin(now)
+
+    def _keep(self, call: Session) -> None:
+        ended = [key for key, old in self._calls.items() if old.state == "ended"]
+        for key in ended[: max(0, len(ended) - _MOST_ENDED + 1)]:
+            del self._calls[key]
+        self._calls[call.key] = call
+
+    def _answer(self, transaction: ServerTransaction, status: int, now: float) -> list[Effect]:
+        return self._transactions.respond(transaction, self._agent.answer(transaction.request, status), now)
+
+    def _leave(self, now: float) -> list[Effect]:
+        """Deregisters once the calls have ended, or have been waited for long enough."""
+        if self._leave_at is None:
+            return []
+        if now < self._leave_at and not all(call.is_settled for call in self._calls.values()):
+            return []
+        self._leave_at = None
+        return [] if self._registration.state == "idle" else self._registration.deregister(now)
