@@ -146,7 +146,7 @@ def test_columns_stand_as_told_and_fit(call: Story) -> None:
     picture = draw(call, nodes=["s-cscf", "p-cscf", "alice"], width=60)
     assert re.match(r"\s+s-cscf\s+p-cscf\s+alice\n", picture)
     assert max(map(len, picture.splitlines())) <= 62
-    assert "├─ 183 Session Pro… ▶│" in picture
+    assert "├─ 183 Session Prog… ▶│" in picture
 
 
 def test_colour_is_asked_for(call: Story) -> None:
