@@ -33,8 +33,10 @@ class ClientTransaction:
         self.state = "calling" if self.is_invite else "trying"
         self.key = (request.via.branch, request.cseq.method)
         self.final: Response | None = None
+        self.is_cancelled = False
         self.was_upgraded = False  # TCP by size alone: UDP is left to try (RFC 3261 18.1.1)
-        self._timers = timers
+        self.timers = timers
+        self.alarm: float | None = None  # the owner's, of the deadline it knows
         self._interval_s = timers.t1_s
         self._data = bytes(request)
         self._ack: bytes | None = None
@@ -62,9 +64,9 @@ class ClientTransaction:
         return [Send(self._data, self.flow)]
 
     def move(self, request: Request, flow: Flow, now: float) -> list[Effect]:
-        """Starts over on another transport, same branch (RFC 3261 18.1.1: TCP refused, UDP tried)."""
+        """Starts over on another transport (RFC 3261 18.1.1: TCP refused, UDP tried). Timer B or F runs on."""
         self.request, self.flow, self._data = request, flow, bytes(request)
-        self._repeat_at = now + self._timers.t1_s if flow.transport == "UDP" else None
+        self._repeat_at = now + self.timers.t1_s if flow.transport == "UDP" else None
         return self.start()
 
     def receive(self, response: Response, now: float) -> tuple[list[Effect], bool]:
@@ -78,14 +80,14 @@ class ClientTransaction:
             if self.is_invite:
                 self._repeat_at = self._end_at = None  # 17.1.1.2: no more repeats, no Timer B
             else:
-                self._interval_s = self._timers.t2_s  # 17.1.2.2
+                self._interval_s = self.timers.t2_s  # 17.1.2.2
             return [], True
         if self.is_invite:
             return self._invite_final(response, now)
         if self.state == "completed":
             return [], False
         self.final = response
-        self._finish("completed", self._timers.linger_s(self.flow.transport, self._timers.t4_s), now)  # Timer K
+        self._finish("completed", self.timers.linger_s(self.flow.transport, self.timers.t4_s), now)  # Timer K
         return [], True
 
     def _invite_final(self, response: Response, now: float) -> tuple[list[Effect], bool]:
@@ -94,7 +96,7 @@ class ClientTransaction:
                 return [], False
             if self.state != "accepted":
                 self.final = response
-                self._finish("accepted", self._timers.timeout_s, now)  # Timer M, RFC 6026 7.2
+                self._finish("accepted", self.timers.timeout_s, now)  # Timer M, RFC 6026 7.2
             return [], True  # repeats and forks go up: each is ACKed there
         if self.state == "accepted":
             return [], False
@@ -102,7 +104,7 @@ class ClientTransaction:
         if is_first:
             self.final = response
             self._ack = bytes(self._ack_for(response))
-            self._finish("completed", self._timers.linger_s(self.flow.transport, self._timers.d_s), now)  # Timer D
+            self._finish("completed", self.timers.linger_s(self.flow.transport, self.timers.d_s), now)  # Timer D
         assert self._ack is not None
         return [Send(self._ack, self.flow)], is_first
 
@@ -137,7 +139,7 @@ class ClientTransaction:
             if self.state == "calling":
                 self._interval_s *= 2  # Timer A doubles without bound
             else:
-                self._interval_s = min(2 * self._interval_s, self._timers.t2_s)  # Timer E
+                self._interval_s = min(2 * self._interval_s, self.timers.t2_s)  # Timer E
             self._repeat_at = now + self._interval_s
             return self.start(), False
         return [], False

@@ -42,14 +42,14 @@ class Dialog:
 
     @classmethod
     def from_response(cls, request: Request, response: Response) -> Dialog:
-        """The caller's side (12.1.2). Raises ParseError where the response lacks To tag or Contact."""
+        """The caller's side (12.1.2). Raises ParseError where the response lacks To tag or, being final, Contact."""
         if not response.to.tag:
             raise ParseError("a To tag")
         return cls(
             request.call_id,
             request.from_,
             response.to,
-            _contact(response),
+            _contact(response) if response.contacts or response.is_final else request.target,
             [str(route) for route in reversed(response.record_routes)],
             request.cseq.number,
             None,
@@ -118,11 +118,18 @@ class Dialog:
     def _routed(self) -> tuple[str, list[str]]:
         """Request-URI and Route; a first hop without `lr` is a strict router and gets the Request-URI itself."""
         if not self.route_set:
-            return str(self.target), []
+            return _request_uri(self.target), []
         first = NameAddr.parse(self.route_set[0]).uri
         if first.is_loose_router:
-            return str(self.target), self.route_set
-        return str(first), [*self.route_set[1:], f"<{self.target}>"]
+            return _request_uri(self.target), self.route_set
+        return _request_uri(first), [*self.route_set[1:], f"<{self.target}>"]
+
+
+def _request_uri(uri: Uri) -> str:
+    """The address without what a Request-URI cannot hold: `method` and headers (RFC 3261 19.1.1 table 1)."""
+    if not uri.headers and "method" not in uri.params:
+        return str(uri)
+    return str(uri._replace(headers="", params={name: uri.params[name] for name in uri.params if name != "method"}))
 
 
 def _contact(message: Message) -> Uri:

@@ -28,13 +28,13 @@ class ReliableResponses:
         self._waiting: Response | None = None
         self._queued: list[Response] = []
         self._interval_s = timers.t1_s
-        self._repeat_at = 0.0
+        self._repeat_at: float | None = None
         self._end_at = 0.0
 
     @property
     def deadline(self) -> float | None:
         """When `tick` is due."""
-        return None if self._waiting is None else min(self._repeat_at, self._end_at)
+        return None if self._repeat_at is None else min(self._repeat_at, self._end_at)
 
     @property
     def is_acknowledged(self) -> bool:
@@ -54,30 +54,30 @@ class ReliableResponses:
         self._end_at = now + self._timers.timeout_s
         return response
 
-    def acknowledge(self, rack: RAck, now: float) -> tuple[bool, Response | None]:
+    def acknowledge(self, rack: RAck | None, now: float) -> tuple[bool, Response | None]:
         """A PRACK came: whether it fits what waits (else 481), and the next response to send, if one was queued."""
         waiting = self._waiting
         if waiting is None or rack != RAck(self._rseq, *waiting.cseq):
             return False, None
-        self._waiting = None
+        self._waiting = self._repeat_at = None
         self._rseq += 1
         return True, self.send(self._queued.pop(0), now) if self._queued else None
 
     def stop(self) -> None:
-        """A final response is on its way: nothing is repeated any more."""
-        self._waiting = None
+        """A final response is on its way: nothing is repeated any more, but a PRACK still fits (RFC 3262 3)."""
+        self._repeat_at = None
         self._queued.clear()
 
     def tick(self, now: float) -> tuple[Response | None, bool]:
         """The alarm: the response to repeat, and whether 64 T1 went by without a PRACK (refuse with 504, 5xx)."""
-        if self._waiting is None:
+        if self._repeat_at is None:
             return None, False
         if now >= self._end_at:
             self.stop()
             return None, True
         if now < self._repeat_at:
             return None, False
-        self._interval_s *= 2
+        self._interval_s *= 2  # RFC 3262 3: doubles without bound
         self._repeat_at = now + self._interval_s
         return self._waiting, False
 

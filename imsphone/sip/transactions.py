@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from imsphone.errors import ParseError
 from imsphone.events import Violated
-from imsphone.machine import Ask, Effect, Flow, Ids, Send, Tell
+from imsphone.machine import Address, Ask, Effect, Flow, Ids, Send, Tell
 from imsphone.sip.client import ClientTransaction
 from imsphone.sip.fields import Via
 from imsphone.sip.message import Request, Response, parse
@@ -114,7 +114,12 @@ class Transactions:
         return [Send(bytes(sent), sent_flow)]
 
     def respond(self, transaction: ServerTransaction, response: Response, now: float) -> list[Effect]:
-        """Sends a response of this transaction, on the flow that the request came on (RFC 3261 18.2.2)."""
+        """Sends a response of this transaction, where RFC 3261 18.2.2 and RFC 3581 4 say.
+
+        Over TCP that is the connection of the request, else a new one; over UDP the source address, and of its ports
+        the true one where the Via asks for it (`rport`), else the one that the Via names. A `maddr` is left alone: it
+        is for multicast, and would let anybody aim our answers at anybody.
+        """
         effects = transaction.respond(response, now)
         self._arm(transaction)
         return effects
@@ -123,11 +128,17 @@ class Transactions:
         self, transaction: ClientTransaction, now: float, headers: Iterable[tuple[str, str]] = ()
     ) -> list[Effect]:
         """Cancels an INVITE: at once if a provisional response came, else as soon as one comes (RFC 3261 9.1)."""
-        if not transaction.is_waiting:
+        if not transaction.is_invite or not transaction.is_waiting or transaction.is_cancelled:
             return []
+        transaction.is_cancelled = True
         if transaction.state == "calling":
             self._cancels[transaction.key] = tuple(headers)
             return []
+        return self._send_cancel(transaction, headers, now)
+
+    def _send_cancel(
+        self, transaction: ClientTransaction, headers: Iterable[tuple[str, str]], now: float
+    ) -> list[Effect]:
         invite = transaction.request
         cancel = Request("CANCEL", invite.uri)
         cancel.headers.add("Via", str(invite.via))
@@ -139,10 +150,10 @@ class Transactions:
             cancel.headers.add("Route", route)
         for name, value in headers:
             cancel.headers.add(name, value)
-        canceller = ClientTransaction(cancel, transaction.flow, self._timers, now)
+        canceller = ClientTransaction(cancel, transaction.flow, transaction.timers, now)
         self._clients[canceller.key] = canceller
         self._arm(canceller)
-        transaction.limit(now + self._timers.timeout_s)
+        transaction.limit(now + transaction.timers.timeout_s)
         self._arm(transaction)
         return canceller.start()
 
@@ -188,7 +199,10 @@ class Transactions:
             answer = request.answer(fault.status, fault.reason or None, self._ids.tag())
             for name, value in fault.headers:
                 answer.headers.add(name, value)
-            return [Send(bytes(answer), flow), self._violated(fault, f"answered {fault.status}", flow, now)]
+            return [
+                Send(bytes(answer), _way_back(via, flow)),
+                self._violated(fault, f"answered {fault.status}", flow, now),
+            ]
         key = self._key(request, via, "INVITE" if request.method == "ACK" else request.method)
         transaction = self._servers.get(key)
         if request.method == "ACK":
@@ -200,8 +214,9 @@ class Transactions:
         if transaction is not None:
             return transaction.repeat()
         if len(self._servers) >= MAX_SERVER_TRANSACTIONS:
-            return [Send(bytes(request.answer(503, tag=self._ids.tag())), flow)]
-        transaction = self._servers[key] = ServerTransaction(request, flow, self._timers, key)
+            return [Send(bytes(request.answer(503, tag=self._ids.tag())), _way_back(via, flow))]
+        transaction = self._servers[key] = ServerTransaction(request, _way_back(via, flow), self._timers, key, now)
+        self._arm(transaction)
         cancels = self._servers.get(self._key(request, via, "INVITE")) if request.method == "CANCEL" else None
         return [Tell(RequestArrived(request, transaction, flow, cancels))]
 
@@ -212,7 +227,7 @@ class Transactions:
         host = flow.remote.host
         if "rport" in via.params:
             stamped = via.with_params(received=host, rport=str(flow.remote.port))
-        elif via.host.lower() != host.lower():
+        elif via.host.lower() != host.lower() or "received" in via.params:
             stamped = via.with_params(received=host)
         else:
             return via
@@ -224,7 +239,7 @@ class Transactions:
     def _key(request: Request, via: Via, method: str) -> tuple[str, str, int, str]:
         """What makes two requests the same (RFC 3261 17.2.3), also those of RFC 2543 without the cookie."""
         branch = via.branch
-        if not branch.startswith(COOKIE):
+        if not branch.startswith(COOKIE) or branch == COOKIE:
             # An ACK's To tag is the server's own, so it cannot count here.
             branch = f"{request.uri} {request.call_id} {request.cseq.number} {request.from_.tag} {via}"
         host, port = via.sent_by
@@ -237,7 +252,7 @@ class Transactions:
         effects, is_news = transaction.receive(response, now)
         if response.status < 200:
             if transaction.key in self._cancels:
-                effects = effects + self.cancel(transaction, now, self._cancels.pop(transaction.key))
+                effects = effects + self._send_cancel(transaction, self._cancels.pop(transaction.key), now)
         else:
             self._cancels.pop(transaction.key, None)
         self._arm(transaction)
@@ -254,18 +269,21 @@ class Transactions:
     def lost(self, flow: Flow, now: float) -> list[Effect]:
         """A flow carries nothing: what waits on it fails, or tries UDP where TCP was chosen for its size alone."""
         effects: list[Effect] = []
-        for transaction in [t for t in self._clients.values() if t.flow == flow and t.is_waiting]:
-            if transaction.was_upgraded:
-                transaction.was_upgraded = False
-                request = transaction.request.copy()
+        for client in [client for client in self._clients.values() if client.flow == flow and client.is_waiting]:
+            if client.was_upgraded and client.state != "proceeding":
+                client.was_upgraded = False
+                request = client.request.copy()
                 request.headers.pop_first("Via")
                 udp = flow.over("UDP")
-                request.headers.prepend("Via", self._via(udp, transaction.key[0]))
-                effects += transaction.move(request, udp, now)
-                self._arm(transaction)
-                continue
-            transaction.fail()
-            effects += self._over(transaction, "transport")
+                request.headers.prepend("Via", self._via(udp, client.key[0]))
+                effects += client.move(request, udp, now)
+                self._arm(client)
+            else:
+                client.fail()
+                effects += self._over(client, "transport")
+        for server in [server for server in self._servers.values() if server.flow == flow]:
+            server.move(_way_back(server.request.via, flow, is_open=False))
+            self._arm(server)
         return effects
 
     def tick(self, now: float) -> list[Effect]:
@@ -273,6 +291,7 @@ class Transactions:
         effects: list[Effect] = []
         while (deadline := self.deadline) is not None and deadline <= now:
             transaction = heapq.heappop(self._alarms)[2]
+            transaction.alarm = None
             sent, is_over = transaction.tick(now)
             effects += sent
             if is_over:
@@ -289,16 +308,29 @@ class Transactions:
         return [] if transaction.request.method == "CANCEL" else [Tell(TransactionFailed(transaction, cause))]
 
     def _arm(self, transaction: _Transaction) -> None:
-        if transaction.is_done:
-            if isinstance(transaction, ClientTransaction):
-                self._clients.pop(transaction.key, None)
-            else:
-                self._servers.pop(transaction.key, None)
-            return
+        """Notes the transaction's next alarm, or forgets the transaction."""
+        if isinstance(transaction, ClientTransaction):
+            if transaction.is_done and self._clients.get(transaction.key) is transaction:
+                del self._clients[transaction.key]
+        elif transaction.is_done and self._servers.get(transaction.key) is transaction:
+            del self._servers[transaction.key]
         deadline = transaction.deadline
-        if deadline is not None:
-            heapq.heappush(self._alarms, (deadline, next(self._count), transaction))
+        if deadline is None or deadline == transaction.alarm:
+            return
+        transaction.alarm = deadline
+        heapq.heappush(self._alarms, (deadline, next(self._count), transaction))
+        live = len(self._clients) + len(self._servers)
+        if len(self._alarms) > 4 * live + 64:  # stale alarms keep finished transactions in memory
+            self._alarms = [alarm for alarm in self._alarms if alarm[0] == alarm[2].alarm and not alarm[2].is_done]
+            heapq.heapify(self._alarms)
 
     @staticmethod
     def _violated(fault: Fault, did: str, flow: Flow, now: float) -> Tell:
         return Tell(Violated(at=now, what=fault.what, clause=fault.clause, did=did, source=str(flow.remote)))
+
+
+def _way_back(via: Via, flow: Flow, *, is_open: bool = True) -> Flow:
+    """Where the answer to a request with this topmost Via goes that came on `flow` (RFC 3261 18.2.2, RFC 3581 4)."""
+    if is_open and (flow.transport == "TCP" or "rport" in via.params):
+        return flow
+    return flow._replace(remote=Address(flow.remote.host, via.port or 5060))
