@@ -17,7 +17,9 @@ from typing import Any, Final
 from imsphone.lab.dns import NameServer
 from imsphone.lab.hss import Hss
 from imsphone.lab.icscf import ICscf
+from imsphone.lab.link import Link
 from imsphone.lab.pcscf import PCscf
+from imsphone.lab.peer import SERVICES, FarEnd
 from imsphone.lab.registration import Terms
 from imsphone.lab.scscf import SCscf
 from imsphone.lab.subscriber import DigestAlgorithm, Subscriber
@@ -74,7 +76,8 @@ class Account:
 class Network:
     """The network. `seed` decides its keys and all that its nodes draw; `terms` how long registrations last.
 
-    `accounts` are its subscribers; without them alice, bob (AKA) and softphone1 (Digest) are.
+    `accounts` are its subscribers; without them alice, bob (AKA) and softphone1 (Digest) are. `media_link` stands
+    between every phone and the far end's sound, both ways.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Network:
         terms: Terms | None = None,
         accounts: tuple[Account, ...] | None = None,
         is_strict: bool = True,
+        media_link: Link | None = None,
     ) -> None:
         self.realm = realm
         self.addresses = {name: Address(f"{base}.{last}", port) for name, (last, port) in _HOSTS.items()}
@@ -93,12 +97,12 @@ class Network:
         at = self.addresses
         core = frozenset(address.host for name, address in at.items() if name not in ("dns", "hss"))
         server = f"sip:{at['s-cscf']}"
-        far_end = f"sip:{at['far-end']}"
-        services = {f"sip:{name}@{realm}": far_end for name in SERVICES}
+        services = {f"sip:{name}@{realm}": f"sip:{at['far-end']}" for name in SERVICES}
         self.hss = Hss(at["hss"], f"hss.{realm}", realm, (), self.ids("hss"), services)
         self.pcscf = PCscf(at["p-cscf"], realm, at["i-cscf"], core, self.ids("p-cscf"), is_strict=is_strict)
         self.icscf = ICscf(at["i-cscf"], realm, at["hss"], (server,), core, self.ids("i-cscf"))
         self.scscf = SCscf(at["s-cscf"], realm, at["hss"], at["i-cscf"], core, self.ids("s-cscf"), terms=terms)
+        self.far_end = FarEnd(at["far-end"], realm, at["i-cscf"], self.ids("far-end"), link=media_link)
         labels = {name.replace("-", ""): address for name, address in at.items()}
         self.dns = NameServer(realm, labels, "pcscf")
         self.accounts: dict[str, Account] = {}
@@ -114,6 +118,7 @@ class Network:
             "s-cscf": self.scscf,
             "hss": self.hss,
             "dns": self.dns,
+            "far-end": self.far_end,
         }
 
     def ids(self, name: str) -> Ids:
@@ -159,11 +164,8 @@ class Network:
     def attach(self, world: World) -> None:
         """Put all nodes into a world, under their names."""
         for name, machine in self.nodes.items():
-            world.attach(name, machine, [self.addresses[name]])
+            world.attach(name, machine, [self.addresses[name]], media=name)
         world.names[self.realm] = [self.addresses["p-cscf"]]
 
     def _usual_accounts(self) -> tuple[Account, ...]:
         return self.sim("alice", 1), self.sim("bob", 2), self.softphone("softphone1")
-
-
-SERVICES: Final = ("echo", "recorder", "busy", "silent")
