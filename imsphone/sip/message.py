@@ -180,29 +180,29 @@ class Message:
         except ParseError:
             return None
 
-    def _tokens(self, name: str) -> list[str]:
-        # No quotes in these, so that a comma is a comma.
+    def tokens(self, name: str) -> list[str]:
+        """The words of a header that lists tokens (Unsupported, Allow-Events, ...) as they stand."""
         return [token for line in self.headers.lines(name) for part in line.split(",") if (token := part.strip(BLANKS))]
 
     @property
     def require(self) -> list[str]:
         """Option tags that the far end must understand, in lower case."""
-        return [tag.lower() for tag in self._tokens("Require")]
+        return [tag.lower() for tag in self.tokens("Require")]
 
     @property
     def proxy_require(self) -> list[str]:
         """Option tags that proxies must understand, in lower case."""
-        return [tag.lower() for tag in self._tokens("Proxy-Require")]
+        return [tag.lower() for tag in self.tokens("Proxy-Require")]
 
     @property
     def supported(self) -> list[str]:
         """Option tags that the sender understands, in lower case."""
-        return [tag.lower() for tag in self._tokens("Supported")]
+        return [tag.lower() for tag in self.tokens("Supported")]
 
     @property
     def allow(self) -> list[str]:
         """Methods that the sender takes."""
-        return self._tokens("Allow")
+        return self.tokens("Allow")
 
     @property
     def content_type(self) -> str:

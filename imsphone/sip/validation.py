@@ -141,7 +141,7 @@ def examine_require(request: Request, understood: Collection[str]) -> Fault | No
     """420 with the option tags of Require that are not understood; never for ACK and CANCEL (RFC 3261 8.2.2.3)."""
     if request.method in ("ACK", "CANCEL"):
         return None
-    unknown = [tag for tag in request.require if tag not in understood]
+    unknown = [tag for tag in request.tokens("Require") if tag.lower() not in understood]
     if not unknown:
         return None
     return Fault(
