@@ -28,6 +28,7 @@ Kind = Literal["request", "1xx", "2xx", "3xx", "challenge", "failure", "DIAMETER
 
 _PAUSE_S = 1.0  # RTP that rests longer starts a new band
 _LEAST_PITCH = 8
+_WIDEST = 30  # characters of a label that get room; a domain name in a DNS question is cut
 _SCREEN = 40  # rungs; a longer ladder names its nodes at the foot too
 _COLOURS: dict[Kind, str] = {
     "request": "1",
@@ -219,7 +220,7 @@ class _Canvas:
         """Room between neighbours: as much as names and labels want, the widest giving way where that is too much."""
         names = self._order
         pitches = [max(_LEAST_PITCH, (len(a) + len(b)) // 2 + 3) for a, b in pairwise(names)]
-        wants = [(self._span(rung), len(self._label(rung, *self._span(rung))) + 7) for rung in steps]
+        wants = [(self._span(rung), min(_WIDEST, len(self._label(rung, *self._span(rung)))) + 7) for rung in steps]
         for (left, right), want in sorted(wants, key=lambda entry: entry[0][1] - entry[0][0]):
             missing = want - sum(pitches[left:right])
             for number in range(left, right):

@@ -43,6 +43,7 @@ class Connection:
     ) -> None:
         self.flow = flow
         self._sock = sock
+        self._fd = sock.fileno()
         self._on_message = on_message
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
@@ -71,7 +72,7 @@ class Connection:
         except (OSError, OverflowError):
             sock.close()
             raise
-        connection._loop.add_writer(sock, connection._connected)
+        connection._loop.add_writer(connection._fd, connection._connected)
         connection._alarm = connection._loop.call_later(CONNECT_S, connection._end, "no answer to SYN")
         return connection
 
@@ -102,7 +103,7 @@ class Connection:
                 return
             if not data:
                 return
-            self._loop.add_writer(self._sock, self._flush)
+            self._loop.add_writer(self._fd, self._flush)
         self._waiting += data
         if len(self._waiting) > MAX_WAITING_BYTES:
             self._end_soon("the peer does not read")
@@ -112,8 +113,8 @@ class Connection:
         if self._has_ended:
             return
         self._has_ended = True
-        self._loop.remove_reader(self._sock)
-        self._loop.remove_writer(self._sock)
+        self._loop.remove_reader(self._fd)
+        self._loop.remove_writer(self._fd)
         if self._alarm:
             self._alarm.cancel()
         self._sock.close()
@@ -124,15 +125,15 @@ class Connection:
             return
         if self._alarm:
             self._alarm.cancel()
-        self._loop.remove_writer(self._sock)
+        self._loop.remove_writer(self._fd)
         self._up()
         if self._waiting:
-            self._loop.add_writer(self._sock, self._flush)
+            self._loop.add_writer(self._fd, self._flush)
             self._flush()
 
     def _up(self) -> None:
         self._is_up = True
-        self._loop.add_reader(self._sock, self._read)
+        self._loop.add_reader(self._fd, self._read)
 
     def _flush(self) -> None:
         try:
@@ -143,7 +144,7 @@ class Connection:
             self._end(str(error))
             return
         if not self._waiting:
-            self._loop.remove_writer(self._sock)
+            self._loop.remove_writer(self._fd)
 
     def _read(self) -> None:
         try:
@@ -167,8 +168,8 @@ class Connection:
     def _end_soon(self, why: str) -> None:
         self._waiting.clear()
         self._is_up = False
-        self._loop.remove_reader(self._sock)
-        self._loop.remove_writer(self._sock)
+        self._loop.remove_reader(self._fd)
+        self._loop.remove_writer(self._fd)
         self._loop.call_soon(self._end, why)
 
     def _end(self, why: str) -> None:

@@ -66,8 +66,9 @@ class Flows:
         self._is_closed = False
         self._family, self._udp, self._listener = _bind(local)
         self.local = Address(local.host, self._udp.getsockname()[1])
-        self._loop.add_reader(self._udp, self._read_datagrams)
-        self._loop.add_reader(self._listener, self._accept)
+        # By number: asked for a socket that it does not know, the selector prints it first, for 60 µs.
+        self._loop.add_reader(self._udp.fileno(), self._read_datagrams)
+        self._loop.add_reader(self._listener.fileno(), self._accept)
 
     def send(self, data: bytes, flow: Flow) -> None:
         """One whole message on `flow`, whose local end is ours. Failure comes later, as `on_lost`."""
@@ -86,7 +87,7 @@ class Flows:
             return
         self._is_closed = True
         for sock in (self._udp, self._listener):
-            self._loop.remove_reader(sock)
+            self._loop.remove_reader(sock.fileno())
             sock.close()
         for connection in self._connections.values():
             connection.close()
@@ -163,7 +164,7 @@ class Flows:
         except OSError as error:
             if error.errno in _NO_ROOM:  # the listener stays readable, so asking again at once would spin
                 logger.warning("%s takes no connections for a second: %s", self.local, error)
-                self._loop.remove_reader(self._listener)
+                self._loop.remove_reader(self._listener.fileno())
                 self._loop.call_later(1.0, self._listen_again)
             return
         flow = Flow("TCP", self.local, from_socket(source))
@@ -171,7 +172,7 @@ class Flows:
 
     def _listen_again(self) -> None:
         if not self._is_closed:
-            self._loop.add_reader(self._listener, self._accept)
+            self._loop.add_reader(self._listener.fileno(), self._accept)
 
     def _keep(self, connection: Connection) -> None:
         """With all places taken the connection that was silent longest makes room."""

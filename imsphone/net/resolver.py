@@ -159,7 +159,7 @@ class _Search:
         known = self.hosts.get(host.lower())
         if known is None:
             six, four = await asyncio.gather(self._ask(host, "AAAA"), self._ask(host, "A"))
-            known = [record.address for record in (*six, *four)]
+            known = self.hosts[host.lower()] = [record.address for record in (*six, *four)]
         self.targets += [Target(transport, address, port) for address in known]
 
     async def _ask(self, name: str, kind: str) -> list[Any]:
