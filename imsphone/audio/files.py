@@ -126,9 +126,14 @@ class WavSink:
         self.path, self.clock_hz = path, clock_hz
         self._samples = self._unmarked = 0
         try:
-            self._file = path.open("wb")
+            # Unbuffered: a block that fails is not tried again by each later one, and a mark needs no flush.
+            self._file = path.open("wb", buffering=0)
+        except OSError as error:
+            raise AudioError(f"cannot write {path}: {error.strerror}") from None
+        try:
             self._mark()
         except OSError as error:
+            self._file.close()
             raise AudioError(f"cannot write {path}: {error.strerror}") from None
 
     def write(self, pcm: Pcm) -> None:
@@ -136,9 +141,9 @@ class WavSink:
         if self._file.closed:
             return
         try:
-            self._file.write(pcm.astype("<i2").tobytes())
-            self._samples += pcm.size
-            self._unmarked += pcm.size
+            written = self._file.write(pcm.astype("<i2").tobytes()) // 2  # less on a disk that is about to be full
+            self._samples += written
+            self._unmarked += written
             if self._unmarked >= self.clock_hz:
                 self._mark()
         except OSError as error:
@@ -150,24 +155,23 @@ class WavSink:
             return
         try:
             self._mark()
-            self._file.close()
         except OSError as error:
             self._give_up(error)
+        self._file.close()
 
     def _give_up(self, error: OSError) -> None:
         _log.warning("%s ends early: %s", self.path, error.strerror)
-        with suppress(OSError):  # closing flushes, and fails like the write before
-            self._file.close()
+        with suppress(OSError):
+            self._mark()  # what is there can still be heard
+        self._file.close()
 
     def _mark(self) -> None:
-        """Puts the header right for what is there, and out of this process."""
+        """Puts the header right for what is there."""
         size = 2 * self._samples
         header = _HEADER.pack(
             b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, _PCM, 1, self.clock_hz, 2 * self.clock_hz, 2, 16, b"data", size
         )
         self._unmarked = 0
-        self._file.flush()  # the sound before the sizes that promise it
         self._file.seek(0)
         self._file.write(header)
         self._file.seek(0, 2)
-        self._file.flush()

@@ -35,11 +35,12 @@ class Arrivals:
         self._transit = np.zeros(WINDOW)
         self._phase = np.zeros(WINDOW)
         self._epoch_ns = 0
+        self._first_pull = 0
 
     def note(self, timestamp_ms: float, arrival_ns: int) -> None:
         """A packet came: its first sample's time in the stream and its arrival stamp."""
         if not self.count:
-            self._epoch_ns = arrival_ns
+            self._epoch_ns, self._first_pull = arrival_ns, self.pulls
         arrival_ms = (arrival_ns - self._epoch_ns) / 1e6
         at = self.count % WINDOW
         self._waited[at] = self.delay_ms(timestamp_ms)
@@ -50,6 +51,11 @@ class Arrivals:
     def delay_ms(self, timestamp_ms: float) -> float:
         """How late the next pull is for that time in the stream, on the ruler of pulls (whose zero is arbitrary)."""
         return PULL_MS * self.pulls - timestamp_ms
+
+    @property
+    def age_ms(self) -> float:
+        """How long ago the first packet came, in pulls."""
+        return PULL_MS * (self.pulls - self._first_pull)
 
     @property
     def waited_ms(self) -> Milliseconds:

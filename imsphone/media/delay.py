@@ -22,8 +22,8 @@ from imsphone.media.quality import delay_impairment, equipment_impairment
 
 ELSEWHERE_MS = 120.0
 """Mouth-to-ear time outside the buffer: framing, network, devices."""
-FIRST_MS, SETTLED = 40.0, 250
-"""Before anything is known: so much, less with every packet, and nothing extra after `SETTLED` of them."""
+FIRST_MS, SETTLED_MS = 40.0, 5000.0
+"""Before anything is known: so much at least, less and less, and no caution any more after five seconds."""
 HALF_LIFE = 200
 """A packet counts half as much as one that came so many packets later."""
 USUAL = 0.95
@@ -54,7 +54,7 @@ def plan(arrivals: Arrivals) -> Plan:
     late_percent = 100.0 * (1.0 - seen / seen[-1])
     cost = delay_impairment(ELSEWHERE_MS + candidates - candidates[0]) + equipment_impairment(late_percent)
     cheapest = float(candidates[np.argmin(cost)])
-    caution_ms = FIRST_MS * max(0.0, 1.0 - arrivals.count / SETTLED)
+    caution_ms = FIRST_MS * max(0.0, 1.0 - arrivals.age_ms / SETTLED_MS)
     usual = float(candidates[int(USUAL * (candidates.size - 1))])
     return Plan(max(cheapest, float(candidates[0]) + caution_ms), usual, arrivals.least_to_pulls_ms)
 

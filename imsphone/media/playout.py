@@ -154,9 +154,10 @@ class Playout:
             if self._concealment is None:
                 self._stretch()
                 self.delays.note(self._delay_ms + self._plan.to_least_ms)
-            self.counts.sounded += self._block
         while self._unplayed.size < self._block:
             self._supply()
+        if self._is_playing:
+            self.counts.sounded += self._block
         pcm, self._unplayed = self._unplayed[: self._block], self._unplayed[self._block :]
         self._history = np.concatenate((self._history[self._block :], pcm))
         self._arrivals.pulls += 1
@@ -293,7 +294,8 @@ class Playout:
     @property
     def concealed_percent(self) -> float:
         """Sound made up, of all sound played."""
-        return 100.0 * self.counts.concealed / max(1, self.counts.sounded)
+        made_up = self.counts.concealed
+        return 100.0 * made_up / max(1, made_up, self.counts.sounded)
 
     @property
     def burst_ratio(self) -> float:

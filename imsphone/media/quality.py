@@ -120,6 +120,8 @@ def pesq_mean(reference: Pcm, degraded: Pcm, clock_hz: int) -> float:
     scores = []
     for begin, end in _pieces(reference, clock_hz):
         piece = reference[begin:end]
+        if not piece.any():
+            continue
         near = _cut(degraded, begin + shift - around, end + shift + around)
         answer = _cut(near, own := lag_of(piece, near), own + piece.size)
         try:
