@@ -32,6 +32,8 @@ from imsphone.sip.uri import Uri
 METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "OPTIONS")
 OPTION_TAGS = ("100rel",)
 SDP = "application/sdp"
+# Methods that exist and that this phone does not take (405); what nobody defined is not implemented (501).
+_ELSEWHERE = ("INFO", "MESSAGE", "NOTIFY", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE")
 
 _ALLOW = ", ".join(METHODS)
 _SUPPORTED = ", ".join(OPTION_TAGS)
@@ -196,6 +198,11 @@ class Agent:
         if body:
             response.set_body(body, SDP)
         return response
+
+    @staticmethod
+    def lack_of(method: str) -> int:
+        """405 or 501 for a method that this phone does not take, 0 for one that it does (RFC 3261 8.2.1)."""
+        return 0 if method in METHODS else 405 if method in _ELSEWHERE else 501
 
     def options(self, request: Request, status: int) -> Response:
         """What we can do (RFC 3261 11.2)."""

@@ -78,10 +78,12 @@ class IncomingCall(Session):
     # Inputs -----------------------------------------------------------------------------------------------------------
 
     def begin(self, now: float) -> list[Effect]:
-        """100 at once, then the question for media ports; 415 for a body that is no SDP."""
+        """100 at once, then the question for media ports; 415 or 488 for an offer that is none or is not for us."""
         request = self.invite.request
         if self._has_offer and request.content_type != SDP:
             return self._end_with(415, "local", now)
+        if self._has_offer and self._try_answer(self._negotiation(Address(self.flow.local.host, 9)), request) is None:
+            return self._end_with(488, "local", now)  # before any port is opened
         trying = self._agent.answer(request, 100)
         question = Ask(OpenMedia(self.flow.local.host, self.key), self.key)
         return [*self._agent.transactions.respond(self.invite, trying, now), question]
@@ -130,24 +132,20 @@ class IncomingCall(Session):
     # Ringing ----------------------------------------------------------------------------------------------------------
 
     def _ring(self, result: Any, now: float) -> list[Effect]:
-        agent = self._agent
         if not isinstance(result, Address):
             return self._end_with(500, "local", now)
-        negotiation = Negotiation(
-            result, formats_for(agent.profile.codecs), agent.ids.number(61), agent.profile.ptime_ms
-        )
-        if self._has_offer:
-            answer = self._try_answer(negotiation, self.invite.request)
-            if answer is None:
-                return self._end_with(488, "local", now)
-            self._description = answer
-        else:
-            self._description = negotiation.offer()
+        negotiation = self._negotiation(result)
+        answer = self._try_answer(negotiation, self.invite.request) if self._has_offer else None
+        self._description = answer or negotiation.offer()
         self.leg = Leg(self._dialog, negotiation)
         self._phase = "ringing"
-        self._give_up_at = now + agent.profile.no_answer_s
+        self._give_up_at = now + self._agent.profile.no_answer_s
         told = CallIncoming(at=now, call=self.key, remote=self.remote, display_name=self._caller.display_name)
         return [*self._send_180(now), Tell(told), Tell(CallRinging(at=now, call=self.key))]
+
+    def _negotiation(self, local: Address) -> Negotiation:
+        profile, ids = self._agent.profile, self._agent.ids
+        return Negotiation(local, formats_for(profile.codecs), ids.number(61), profile.ptime_ms)
 
     def _send_180(self, now: float) -> list[Effect]:
         agent, request = self._agent, self.invite.request

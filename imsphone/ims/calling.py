@@ -25,6 +25,7 @@ from imsphone.sip.dialog import Dialog
 from imsphone.sip.fields import RAck
 from imsphone.sip.message import Request, Response
 from imsphone.sip.reliable import is_reliable
+from imsphone.sip.server import ServerTransaction
 from imsphone.sip.uri import Uri
 
 MOVES = moves("""
@@ -83,6 +84,14 @@ class OutgoingCall(Session):
         if request.method == "INVITE" and self._phase in ("calling", "proceeding"):
             return 491  # RFC 3261 14.2: our own INVITE is in progress
         return super()._refuse_offer(request, leg)
+
+    def _on_bye(self, request: Request, transaction: ServerTransaction, leg: Leg, now: float) -> list[Effect]:
+        if self._phase == "active" or self.state == "ended":
+            return super()._on_bye(request, transaction, leg, now)
+        # RFC 3261 15: a callee that has not answered may not; one leg is gone, others may ring on
+        self._legs.pop(leg.dialog.remote.tag, None)
+        violated = self._violated("a BYE of a callee that has not answered", "RFC 3261 15", "dropped its dialog", now)
+        return [*self._answer(transaction, 200, now), violated]
 
     # Inputs -----------------------------------------------------------------------------------------------------------
 

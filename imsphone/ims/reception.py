@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from imsphone.ims.agent import METHODS, Agent, Binding
+from imsphone.ims.agent import Agent, Binding
 from imsphone.ims.called import IncomingCall
 from imsphone.ims.session import Session
-from imsphone.sip.message import Request, Response
-
-# Methods that exist and that this phone does not take (405); what nobody defined is not implemented (501).
-_ELSEWHERE = ("INFO", "MESSAGE", "NOTIFY", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE")
+from imsphone.sip.message import Request
 
 
 def examine(request: Request, agent: Agent, binding: Binding | None, active: Sequence[Session]) -> int:
@@ -22,8 +19,6 @@ def examine(request: Request, agent: Agent, binding: Binding | None, active: Seq
 
     `active` are the calls that have not ended. Raises ParseError where the Request-URI cannot be read.
     """
-    if request.method not in METHODS:
-        return 405 if request.method in _ELSEWHERE else 501
     if request.method not in ("INVITE", "OPTIONS"):
         return 481  # BYE, PRACK, UPDATE live in dialogs
     if binding is None:
@@ -33,8 +28,3 @@ def examine(request: Request, agent: Agent, binding: Binding | None, active: Seq
     if request.method == "INVITE" and any(isinstance(call, IncomingCall) and call.is_same(request) for call in active):
         return 482  # RFC 3261 8.2.2.2: a fork brought it here twice
     return 486 if active else 200
-
-
-def refuse(request: Request, agent: Agent, status: int) -> Response:
-    """The refusal; who used a method that we lack learns those that we have (RFC 3261 8.2.1)."""
-    return agent.options(request, status) if status in (405, 501) else agent.answer(request, status)

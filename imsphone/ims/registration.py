@@ -57,6 +57,7 @@ class Registration:
         self._proof = Authentication(agent.identity, agent.ids, agent.password)
         self._purpose: Literal["initial", "refresh", "removal"] = "initial"
         self._is_leaving = False  # the user asked to leave while a REGISTER was under way
+        self._shown = str(agent.impu)  # the default identity once the network has named it (5.1.1.1A)
         self._asked: Ask | None = None
         self._transaction: ClientTransaction | None = None
         self._flows: list[Flow] = []
@@ -195,7 +196,7 @@ class Registration:
         self.state = "requesting"
         self._next_at = None
         self._transaction, effects = agent.transactions.request(request, self._flows[0], now, mark=self)
-        return [*effects, Tell(Registering(at=now, impu=agent.identity.impu))]
+        return [*effects, Tell(Registering(at=now, impu=self._shown))]
 
     # 401 --------------------------------------------------------------------------------------------------------------
 
@@ -281,7 +282,7 @@ class Registration:
         impus = tuple(str(one.uri) for one in response.associated_uris) or (impu,)
         route = tuple(str(one) for one in response.service_routes)
         self.binding = Binding(self._flows[0], impus[0], impus, route)
-        self.state = "registered"
+        self.state, self._shown = "registered", impus[0]
         self._failures = 0
         self._end_at = now + expires_s
         # 5.1.1.4.1: 600 s before the end if it is more than 1200 s away, else at half
@@ -343,7 +344,7 @@ class Registration:
 
     def _leave(self, now: float) -> list[Effect]:
         self._reset()
-        return [Tell(Deregistered(at=now, impu=self._agent.identity.impu))]
+        return [Tell(Deregistered(at=now, impu=self._shown))]
 
     def _reset(self) -> None:
         self.state, self.binding = "idle", None

@@ -186,6 +186,8 @@ class Ue:
         try:
             if request.method == "CANCEL":
                 return self._cancel(arrived, now)
+            if lack := self._agent.lack_of(request.method):  # who used it learns what there is
+                return self._transactions.respond(transaction, self._agent.options(request, lack), now)
             fault = examine_require(request, OPTION_TAGS)
             if fault is not None:
                 refused = self._agent.answer(request, fault.status or 420, headers=fault.headers)
@@ -223,7 +225,7 @@ class Ue:
         if request.method == "OPTIONS" and status in (200, 486):
             return self._transactions.respond(transaction, self._agent.options(request, status), now)
         if status != 200 or binding is None:
-            return self._transactions.respond(transaction, reception.refuse(request, self._agent, status), now)
+            return self._answer(transaction, status, now)
         call = IncomingCall(self._agent, binding, self._agent.ids.tag(), transaction)
         transaction.mark = call
         self._keep(call)
