@@ -1,0 +1,129 @@
+"""Our phone calls a phone that others wrote, through our network, over real sockets.
+
+Ours and ours could agree on a mistake. pjsip was written by others, so what it takes from us is evidence: our REGISTER
+path with Digest, our INVITE with 100rel through P- and S-CSCF, our SDP, our RTP, our CANCEL and our BYE.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import wave
+from collections.abc import AsyncIterator
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imsphone.audio.files import read_wav
+from imsphone.audio.null import silence
+from imsphone.errors import RegistrationRejected
+from imsphone.lab.network import Network
+from imsphone.lab.serve import serve
+from imsphone.phone import Phone
+from imsphone.profile import Profile
+from imsphone.testing.foreign import ForeignPhone, Orders, what_is_missing
+from imsphone.trace import Trace
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.skipif(what_is_missing() is not None, reason=str(what_is_missing())),
+]
+SPOKEN_S = 4
+
+
+@pytest.fixture
+async def network() -> AsyncIterator[Network]:
+    network = Network(seed=b"interop", base="127.0.95")
+    async with serve(network, trace=Trace()):
+        yield network
+
+
+def orders(network: Network, *, password: str = "", ring_s: float = 0.2) -> Orders:
+    account = network.accounts["softphone1"]
+    assert account.password
+    return Orders(
+        host="127.0.95.60",
+        port=5060,
+        user=account.name,
+        realm=network.realm,
+        password=password or account.password.reveal().decode(),
+        proxy=str(network.addresses["p-cscf"]),
+        ring_s=ring_s,
+    )
+
+
+@contextlib.asynccontextmanager
+async def alice_of(network: Network, trace: Trace) -> AsyncIterator[Phone]:
+    profile = Profile(**network.profile("alice"))
+    isim = network.accounts["alice"].isim()
+    async with Phone(profile, isim=isim, audio=silence, trace=trace, name="alice") as alice:
+        await alice.register()
+        yield alice
+
+
+@pytest.fixture
+def speech(tmp_path: Path) -> Path:
+    """The beginning of the recording."""
+    path = tmp_path / "speech.wav"
+    with (files("imsphone.assets") / "sounds" / "speech.wav").open("rb") as file, wave.open(file) as whole:
+        n_samples = SPOKEN_S * whole.getframerate()
+        samples, parameters = whole.readframes(n_samples), whole.getparams()
+    with wave.open(str(path), "wb") as part:
+        part.setparams(parameters)
+        part.writeframes(samples)
+    return path
+
+
+async def test_it_registers_by_digest_answers_our_call_and_echoes(network: Network, speech: Path) -> None:
+    trace = Trace()
+    async with ForeignPhone(orders(network)) as peer, alice_of(network, trace) as alice:
+        await peer.registered()
+        call = await alice.call(f"sip:softphone1@{network.realm}")
+        await call.answered(timeout=10)
+        back = speech.with_name("back.wav")
+        await call.record(back)
+        await call.play(speech)
+        await call.hangup()
+        await peer.until("call", state="DISCONNECTED")
+        counted = await peer.until("measured")
+    assert (await peer.until("media"))["codec"] == "PCMA"
+    assert counted["received"] >= 50 * SPOKEN_S - 5
+    assert counted["lost"] == 0
+    assert any(record.data.startswith(b"PRACK ") for record in trace if record.who == "alice")
+    assert likeness(speech, back) > 0.8
+
+
+def likeness(said: Path, heard: Path) -> float:
+    """How much each loud half second that came back looks like the speech somewhere: 1 for the same, the median.
+
+    Half seconds, because two playout buffers on the way may each stretch and shrink the pauses between them.
+    """
+    (speech, speech_hz), (back, back_hz) = read_wav(said), read_wav(heard)
+    assert (speech_hz, back_hz) == (16000, 8000)
+    whole = speech.astype(float).reshape(-1, 2).mean(axis=1)
+    energy = np.concatenate(([0.0], np.cumsum(whole**2)))
+    n_samples = back_hz // 2
+    peaks = []
+    for start in range(0, len(back) - n_samples + 1, n_samples):
+        piece = back[start : start + n_samples].astype(float)
+        if np.abs(piece).max() > 1000:
+            products = np.correlate(whole, piece, "valid")
+            energies = (energy[n_samples:] - energy[:-n_samples]) * (piece**2).sum()
+            peaks.append(float((products / np.sqrt(energies + 1)).max()))
+    return float(np.median(peaks))
+
+
+async def test_it_is_let_go_when_we_give_up(network: Network) -> None:
+    async with ForeignPhone(orders(network, ring_s=60)) as peer, alice_of(network, Trace()) as alice:
+        await peer.registered()
+        call = await alice.call(f"sip:softphone1@{network.realm}")
+        await call.ringing(timeout=10)
+        await call.hangup()
+        assert (await peer.until("call", state="DISCONNECTED"))["status"] == 487
+
+
+async def test_our_registrar_does_not_take_a_wrong_password(network: Network) -> None:
+    async with ForeignPhone(orders(network, password="guessed")) as peer:
+        with pytest.raises(RegistrationRejected):
+            await peer.registered()
