@@ -21,6 +21,7 @@ _SIP = re.compile(
     rb"|(?P<method>[\w!%*+`'~.-]{1,40}) [^\r\n]* SIP/\d)"
 )
 _SDP = re.compile(rb"^(?:content-type|c)[ \t]*:[ \t]*application/sdp\b", re.IGNORECASE | re.MULTILINE)
+_CSEQ = re.compile(rb"^CSeq[ \t]*:[ \t]*\d+[ \t]+([\w!%*+`'~.-]{1,40})", re.IGNORECASE | re.MULTILINE)
 _RTCP_TYPES = range(192, 224)  # with RTP and RTCP on one port these tell them apart (RFC 5761 4)
 _RTCP = {200: "SR", 201: "RR", 202: "SDES", 203: "BYE", 204: "APP", 205: "RTPFB", 206: "PSFB", 207: "XR"}
 _STATIC_PAYLOADS = {0: "PCMU", 8: "PCMA", 9: "G722", 13: "CN"}  # RFC 3551 6
@@ -78,6 +79,12 @@ def label_of(data: bytes) -> str:
             label = "keep-alive" if not data.strip(b"\r\n\0") else f"{len(data)} octets"
     shown = "".join(character if character.isprintable() else "·" for character in label)
     return shown if len(shown) <= _MOST_CHARACTERS else shown[: _MOST_CHARACTERS - 1] + "…"
+
+
+def answered_method(data: bytes) -> str:
+    """The method that a SIP answer answers (its CSeq says), empty where it says none or this is no answer."""
+    found = _CSEQ.search(data) if data.lstrip(b"\r\n").startswith(b"SIP/") else None
+    return found[1].decode() if found else ""
 
 
 def _sip_label(data: bytes) -> str:

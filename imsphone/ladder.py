@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from typing import Literal
 
-from imsphone.label import Protocol, label_of
+from imsphone.label import Protocol, answered_method, label_of
 from imsphone.machine import Address
 from imsphone.trace import Crossing, Trace
 
@@ -28,6 +28,7 @@ Kind = Literal["request", "1xx", "2xx", "3xx", "challenge", "failure", "DIAMETER
 
 _PAUSE_S = 1.0  # RTP that rests longer starts a new band
 _LEAST_PITCH = 8
+_WITHIN_AN_INVITE = ("PRACK", "UPDATE", "CANCEL")  # whose 200 OK stands beside that of the INVITE
 _WIDEST = 30  # characters of a label that get room; a domain name in a DNS question is cut
 _SCREEN = 40  # rungs; a longer ladder names its nodes at the foot too
 _COLOURS: dict[Kind, str] = {
@@ -46,7 +47,10 @@ _COLOURS: dict[Kind, str] = {
 
 @dataclass(slots=True)
 class Rung:
-    """One arrow, or with kind RTP one band: then `packets` counts what went source → target and back."""
+    """One arrow, or with kind RTP one band: then `packets` counts what went source → target and back.
+
+    `answers` is the method that an answer answers.
+    """
 
     at: float
     source: str
@@ -55,6 +59,7 @@ class Rung:
     kind: Kind
     is_lost: bool = False
     is_repeated: bool = False
+    answers: str = ""
     until: float = 0.0
     packets: list[int] = field(default_factory=lambda: [0, 0])
     lost: list[int] = field(default_factory=lambda: [0, 0])
@@ -84,6 +89,7 @@ def rungs(
             label = label_of(record.data)
             rung = Rung(crossing.at, source, target, label, _kind(record.protocol, label), crossing.is_lost)
             rung.is_repeated = (source, target, record.data) in seen and record.flow.transport == "UDP"
+            rung.answers = answered_method(record.data)
             seen.add((source, target, record.data))
             found.append(rung)
     return found
@@ -238,7 +244,8 @@ class _Canvas:
 
     def _label(self, rung: Rung, left: int, right: int) -> str:
         if rung.kind != "RTP":
-            return rung.label + (" ↻" if rung.is_repeated else "")
+            inner = f" ({rung.answers})" if rung.answers in _WITHIN_AN_INVITE else ""
+            return rung.label + inner + (" ↻" if rung.is_repeated else "")
         there = 0 if self._number[rung.source] == left else 1
         parts = [
             f"{rung.packets[way]:,}{f' ({rung.lost[way]:,} lost)' if rung.lost[way] else ''} {arrow}"

@@ -20,6 +20,7 @@ import binascii
 import itertools
 import json
 import math
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ Direction = Literal["sent", "received"]
 
 MOST_RECORDS = 20_000
 MOST_BYTES = 64 << 20
+_SKEW_S = 0.05
 _PATIENCE_S = 0.3  # before a message that has not come in is called lost: it may be under way
 
 
@@ -183,37 +185,35 @@ def crossings(records: Iterable[Record]) -> list[Crossing]:
     """Marries what was sent with what came in: same transport, hosts and octets, the latest departure not yet married.
 
     Ports are not compared, for a TCP client's source port is known to its peer only. The latest departure is the right
-    one after a loss and a retransmission; with a link slower than the retransmission timer the two swap, unseen.
+    one after a loss and a retransmission; with a link slower than the retransmission timer the two swap, unseen. A
+    packet stamped by the kernel may come in a little before its sender has read the clock.
     """
     ordered = sorted(records, key=lambda record: record.at)
     patience = ordered[-1].at - _PATIENCE_S if ordered else 0.0
     hears = {(record.flow.local.host, record.is_media) for record in ordered if record.direction == "received"}
-    arrivals: dict[int, Record] = {}  # position of the departure → what came in
-    strays: list[tuple[int, Crossing]] = []
-    waiting: dict[tuple[Transport, str, str, bytes], list[int]] = {}
+    departures: dict[tuple[Transport, str, str, bytes], list[tuple[float, int]]] = {}
     for position, record in enumerate(ordered):
-        transport, local, remote = record.flow
         if record.direction == "sent":
-            waiting.setdefault((transport, local.host, remote.host, record.data), []).append(position)
-        elif departures := waiting.get((transport, remote.host, local.host, record.data)):
-            arrivals[departures.pop()] = record
-        else:
-            strays.append((position, Crossing(None, record)))
-    departed = [
-        (
-            position,
-            Crossing(
-                record,
-                arrivals.get(position),
-                is_lost=position not in arrivals
-                and record.at <= patience
-                and (record.flow.remote.host, record.is_media) in hears,
-            ),
-        )
-        for position, record in enumerate(ordered)
-        if record.direction == "sent"
-    ]
-    return [crossing for _, crossing in sorted(departed + strays, key=lambda entry: entry[0])]
+            transport, local, remote = record.flow
+            departures.setdefault((transport, local.host, remote.host, record.data), []).append((record.at, position))
+    arrivals: dict[int, Record] = {}  # position of the departure → what came in
+    crossed: list[tuple[int, Crossing]] = []
+    for position, record in enumerate(ordered):
+        if record.direction == "received":
+            transport, local, remote = record.flow
+            waiting = departures.get((transport, remote.host, local.host, record.data), [])
+            before = bisect_right(waiting, (record.at + _SKEW_S, len(ordered)))
+            if before:
+                arrivals[waiting.pop(before - 1)[1]] = record
+            else:
+                crossed.append((position, Crossing(None, record)))
+    for position, record in enumerate(ordered):
+        if record.direction == "sent":
+            came_in = arrivals.get(position)
+            is_heard = (record.flow.remote.host, record.is_media) in hears
+            is_lost = came_in is None and is_heard and record.at <= patience
+            crossed.append((position, Crossing(record, came_in, is_lost)))
+    return [crossing for _, crossing in sorted(crossed, key=lambda entry: entry[0])]
 
 
 def as_json(record: Record) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from imsphone.lab import cx, diameter
 from imsphone.lab.diameter import Avp, Avps, Message
-from imsphone.label import label_of, protocol_of
+from imsphone.label import answered_method, label_of, protocol_of
 
 SDP = b"\r\nContent-Length: 5\r\n\r\nv=0\r\n"
 
@@ -74,10 +74,17 @@ def test_names(data: bytes, protocol: str, label: str) -> None:
     assert (protocol_of(data), label_of(data)) == (protocol, label)
 
 
+def test_an_answer_names_the_method_it_answers() -> None:
+    assert answered_method(b"SIP/2.0 200 OK\r\ncseq : 7  PRACK\r\n\r\n") == "PRACK"
+    assert answered_method(b"SIP/2.0 200 OK\r\nCSeq: PRACK\r\n\r\n") == ""
+    assert answered_method(b"PRACK sip:x SIP/2.0\r\nCSeq: 1 PRACK\r\n\r\n") == ""
+
+
 def test_long_runs_of_anything_take_no_time_to_look_at() -> None:
     for filler in (b" ", b"\r\n", b"A", b"\x01", b"SIP/2.0 ", b"A "):
         for start in (b"", b"A", b"SIP/2.0 ", b"ck"):
             label_of(start + filler * 30_000)
+            answered_method(b"SIP/" + start + filler * 30_000)
 
 
 STARTS = [b"", b"SIP/2.0 ", b"A b SIP/2.0\r\n", b"\x80", b"\x80\xc8", b"\x00\x01\x01\x00\x00\x01" + bytes(6)]
@@ -88,6 +95,7 @@ def test_any_octets_have_a_printable_name_of_one_line(start: bytes, data: bytes,
     data = start + data
     if is_framed:
         data = b"\x01" + (len(data) + 4).to_bytes(3, "big") + data
+    answered_method(data)
     label = label_of(data)
     assert label.isprintable()
     assert 0 < len(label) <= 60

@@ -14,11 +14,11 @@ HOSTS = {"alice": "192.0.2.1", "p-cscf": "192.0.2.2", "s-cscf": "192.0.2.3"}
 ADDRESSES = {name: Address(host, 5060) for name, host in HOSTS.items()}
 
 
-def sip(what: str, *, sdp: bool = False) -> bytes:
+def sip(what: str, *, sdp: bool = False, cseq: str = "X") -> bytes:
     first = f"SIP/2.0 {what}" if what[0].isdigit() else f"{what} sip:bob@ims.example SIP/2.0"
     body = "v=0\r\n" if sdp else ""
     kind = "Content-Type: application/sdp\r\n" if sdp else ""
-    return f"{first}\r\nCSeq: 1 X\r\n{kind}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+    return f"{first}\r\nCSeq: 1 {cseq}\r\n{kind}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
 def rtp(number: int, way: int = 0) -> bytes:
@@ -32,8 +32,10 @@ class Story(Trace):
         super().__init__()
         self.at = 100.0
 
-    def says(self, source: str, target: str, what: str, *, sdp: bool = False, arrives: bool = True) -> None:
-        self.crosses(source, target, sip(what, sdp=sdp), 5060, arrives=arrives)
+    def says(
+        self, source: str, target: str, what: str, *, sdp: bool = False, cseq: str = "X", arrives: bool = True
+    ) -> None:
+        self.crosses(source, target, sip(what, sdp=sdp, cseq=cseq), 5060, arrives=arrives)
         self.at += 0.01
 
     def crosses(self, source: str, target: str, data: bytes, port: int, *, arrives: bool = True) -> None:
@@ -133,6 +135,14 @@ def test_rtp_that_rests_starts_a_new_band() -> None:
     assert "RTP 3 → over 0.0 s" in picture
     assert "RTP 2 → over 0.0 s" in picture
     assert lines(story, media=True) == ["alice -> s-cscf  RTP"] * 2
+
+
+def test_answers_within_an_invite_say_what_they_answer() -> None:
+    story = Story()
+    story.says("p-cscf", "alice", "200 OK", cseq="PRACK")
+    story.says("p-cscf", "alice", "200 OK", sdp=True, cseq="INVITE")
+    assert re.search(r" 200 OK \(PRACK\) .*\n.* 200 OK \(SDP\) ", draw(story))
+    assert lines(story) == ["p-cscf -> alice  200 OK", "p-cscf -> alice  200 OK (SDP)"]
 
 
 def test_a_node_may_send_to_itself() -> None:

@@ -122,6 +122,15 @@ def test_a_doubled_packet_arrives_a_second_time_from_nowhere(seen: Callable[...,
     assert seen(*steps) == [(1.0, 1.1, False), (1.2, 1.2, False)]
 
 
+def test_the_kernel_may_stamp_an_arrival_before_the_sender_reads_the_clock(seen: Callable[..., object]) -> None:
+    steps = (
+        (1.0, "bob", "received", IN, sip()),
+        (1.006, "alice", "sent", OUT, sip()),
+        (9.0, "alice", "sent", OUT, sip("BYE")),
+    )
+    assert seen(*steps) == [(1.006, 1.0, False), (9.0, None, False)]
+
+
 def test_a_tcp_client_has_the_port_that_its_peer_sees() -> None:
     trace = Trace()
     passing = Address(ALICE.host, 49152)
