@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import heapq
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from imsphone.lab import cx
+from imsphone.lab.alarms import Alarms
 from imsphone.lab.diameter import Message
 from imsphone.machine import Ids
 from imsphone.sip.digest import algorithm_of, verify
@@ -46,6 +46,7 @@ class Authentication:
     xres: bytes | None = field(default=None, repr=False)
     ha1: str | None = field(default=None, repr=False)
     last_nc: int = 0
+    is_proven: bool = False
 
     @classmethod
     def of(cls, answer: Message, impi: str, impu: str, call_id: str, now: float, ids: Ids) -> Authentication | None:
@@ -112,43 +113,36 @@ def _hexadecimal(text: str) -> int:
 
 
 class Authentications:
-    """All that wait for an answer."""
+    """All that wait for an answer, by private identity and Call-ID."""
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[str, str], Authentication] = {}
-        self._ends: list[tuple[float, tuple[str, str]]] = []
+        self._ends = Alarms[tuple[str, str]]()
 
     @property
     def deadline(self) -> float | None:
         """When the next reg-await-auth fires."""
-        while self._ends and not self._is_current(*self._ends[0]):
-            heapq.heappop(self._ends)
-        return self._ends[0][0] if self._ends else None
-
-    def _is_current(self, at: float, key: tuple[str, str]) -> bool:
-        waiting = self._waiting.get(key)
-        return waiting is not None and waiting.expires_at == at
+        return self._ends.deadline
 
     def get(self, impi: str, call_id: str) -> Authentication | None:
         """The one that an answer with this Call-ID belongs to."""
         return self._waiting.get((impi, call_id))
 
-    def await_(self, authentication: Authentication) -> None:
-        """A 401 has left."""
+    def keep(self, authentication: Authentication) -> None:
+        """A 401 has left, or one that was answered is good for longer."""
         key = (authentication.impi, authentication.call_id)
         self._waiting[key] = authentication
-        heapq.heappush(self._ends, (authentication.expires_at, key))
+        self._ends.set(key, authentication.expires_at)
 
     def drop(self, authentication: Authentication) -> None:
         """Its answer has come."""
-        self._waiting.pop((authentication.impi, authentication.call_id), None)
+        key = (authentication.impi, authentication.call_id)
+        self._waiting.pop(key, None)
+        self._ends.set(key, None)
 
     def end(self, now: float) -> list[Authentication]:
         """Those whose answer never came."""
-        ended = []
-        while (at := self.deadline) is not None and at <= now:
-            ended.append(self._waiting.pop(heapq.heappop(self._ends)[1]))
-        return ended
+        return [self._waiting.pop(key) for key in self._ends.due(now)]
 
     def __len__(self) -> int:
         return len(self._waiting)

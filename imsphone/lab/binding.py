@@ -10,9 +10,9 @@ the connection, so the address in its topmost Via stands for it, provided the ho
 
 from __future__ import annotations
 
-import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from imsphone.lab.alarms import Alarms
 from imsphone.lab.subscriber import canonical_impu
 from imsphone.machine import Address, Flow
 from imsphone.sip.fields import NameAddr
@@ -30,7 +30,7 @@ def source(request: Request, flow: Flow) -> Address:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One registered contact. `service_route` and `impus` (the default one first) are those of the last 200."""
+    """One registered contact and the way to it. `service_route` and `impus` (default first) are of the last 200."""
 
     token: str
     source: Address
@@ -41,12 +41,6 @@ class Binding:
     impus: tuple[str, ...]
     expires_at: float
 
-    def flow_to(self, is_open: bool) -> Flow:
-        """The way to the phone: the flow it came on; its contact address over UDP where that connection is gone."""
-        if is_open:
-            return self.flow
-        return Flow("UDP", self.flow.local, Address(self.source.host, self.source.port))
-
     def assert_identity(self, preferred: list[NameAddr]) -> NameAddr:
         """The identity to assert: what the phone prefers if it is one of its own, else the default one (5.2.6.3.3)."""
         for wish in preferred:
@@ -56,23 +50,18 @@ class Binding:
 
 
 class Bindings:
-    """All of them, by token, by source and by contact; each is gone once its time has come."""
+    """All of them, by token and by source; each is gone once its time has come."""
 
     def __init__(self) -> None:
         self._by_token: dict[str, Binding] = {}
         self._by_source: dict[Address, dict[str, Binding]] = {}
-        self._ends: list[tuple[float, str]] = []
+        self._by_flow: dict[Flow, set[str]] = {}
+        self._ends = Alarms[str]()
 
     @property
     def deadline(self) -> float | None:
         """When the next one ends."""
-        while self._ends and not self._is_current(*self._ends[0]):
-            heapq.heappop(self._ends)
-        return self._ends[0][0] if self._ends else None
-
-    def _is_current(self, at: float, token: str) -> bool:
-        binding = self._by_token.get(token)
-        return binding is not None and binding.expires_at == at
+        return self._ends.deadline
 
     def token_of(self, at: Address, impu: str, contact: Uri) -> str | None:
         """The token under which this contact of this identity is known already."""
@@ -86,21 +75,32 @@ class Bindings:
         self.forget(binding.token)
         self._by_token[binding.token] = binding
         self._by_source.setdefault(binding.source, {})[binding.token] = binding
-        heapq.heappush(self._ends, (binding.expires_at, binding.token))
+        self._by_flow.setdefault(binding.flow, set()).add(binding.token)
+        self._ends.set(binding.token, binding.expires_at)
 
     def forget(self, token: str) -> None:
         """This contact is registered no longer."""
         binding = self._by_token.pop(token, None)
-        if binding is not None:
-            others = self._by_source[binding.source]
-            del others[token]
-            if not others:
-                del self._by_source[binding.source]
+        if binding is None:
+            return
+        self._ends.set(token, None)
+        del self._by_source[binding.source][token]
+        if not self._by_source[binding.source]:
+            del self._by_source[binding.source]
+        self._by_flow[binding.flow].discard(token)
+        if not self._by_flow[binding.flow]:
+            del self._by_flow[binding.flow]
+
+    def lose(self, flow: Flow) -> None:
+        """A connection is gone: the phones that registered on it are reached at their own address from now on."""
+        for token in list(self._by_flow.get(flow, ())):
+            binding = self._by_token[token]
+            self.keep(replace(binding, flow=Flow("UDP", flow.local, binding.source)))
 
     def end(self, now: float) -> None:
         """Forget those whose time is over."""
-        while (at := self.deadline) is not None and at <= now:
-            self.forget(heapq.heappop(self._ends)[1])
+        for token in self._ends.due(now):
+            self.forget(token)
 
     def get(self, token: str) -> Binding | None:
         """The binding of this token."""

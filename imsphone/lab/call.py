@@ -82,8 +82,6 @@ class Call:
         self.leg: Leg | None = None
         self.is_up = False
         self.is_over = False
-        self.alarm: float | None = None
-        """The deadline that the owner has noted."""
         self._ours: SessionDescription | None = None
         self._encoding = ""
         self._accepted: tuple[ServerTransaction, bytes] | None = None  # a 200 to an INVITE that waits for its ACK

@@ -69,12 +69,10 @@ class PCscf(Node):
         self._entry = Flow("UDP", address, entry)
         self._core = frozenset(core)
         self._is_strict = is_strict
-        self._closed: set[Flow] = set()
 
     def lost(self, flow: Flow, now: float) -> list[Effect]:
         """A connection is gone; a phone that registered on it is reached at its contact address from now on."""
-        if flow.transport == "TCP" and flow.remote.host not in self._core:
-            self._closed.add(flow)
+        self.bindings.lose(flow)
         return super().lost(flow, now)
 
     def own_deadline(self) -> float | None:
@@ -156,7 +154,6 @@ class PCscf(Node):
             route = tuple(_bare_route(entry) for entry in response.service_routes)
         except (ParseError, ValueError):
             return
-        self._closed.discard(flow)
         self.bindings.keep(Binding(token, at, flow, impu, contact, route, impus or (impu,), now + expires_s))
 
     def _deregistered(self, response: Response, token: str, at: Address, contact: Uri | None) -> None:
@@ -239,7 +236,7 @@ class PCscf(Node):
         if own is not None and "Route" not in request.headers:
             binding = self.bindings.get(own.user)
             if binding is not None:
-                return binding.flow_to(binding.flow not in self._closed)
+                return binding.flow
         return self.next_hop(request)
 
     def _charging(self) -> str:

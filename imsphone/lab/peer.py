@@ -12,12 +12,12 @@ them can also call a phone (`call`). Media addresses are asked of the world and 
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
 from imsphone.errors import ParseError
+from imsphone.lab.alarms import Alarms
 from imsphone.lab.answering import Answering
 from imsphone.lab.call import ALLOW, Call
 from imsphone.lab.calling import Calling
@@ -69,8 +69,7 @@ class FarEnd:
         self._answers_after_s = answers_after_s
         self._by_media: dict[Address, tuple[Call, bool]] = {}  # and whether it is the port of RTCP
         self._free: list[Address] = []
-        self._alarms: list[tuple[float, int, Call]] = []
-        self._n_alarms = 0
+        self._alarms = Alarms[str]()  # by the call's key
 
     # What others call -------------------------------------------------------------------------------------------------
 
@@ -90,10 +89,7 @@ class FarEnd:
     @property
     def deadline(self) -> float | None:
         """The earliest alarm of the transactions and of every call."""
-        alarms = self._alarms
-        while alarms and alarms[0][2].alarm != alarms[0][0]:
-            heapq.heappop(alarms)  # stale
-        times = (alarms[0][0] if alarms else None, self.transactions.deadline)
+        times = (self._alarms.deadline, self.transactions.deadline)
         return min((at for at in times if at is not None), default=None)
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
@@ -122,9 +118,8 @@ class FarEnd:
     def tick(self, now: float) -> list[Effect]:
         """The alarm of whoever it was that set it."""
         effects = self._heed(self.transactions.tick(now), now)
-        while (at := self.deadline) is not None and at <= now and self._alarms and self._alarms[0][0] == at:
-            call = heapq.heappop(self._alarms)[2]
-            call.alarm = None
+        for key in self._alarms.due(now):
+            call = self.calls[key]
             effects += self._act(call, partial(call.tick, now))
         return effects
 
@@ -153,12 +148,7 @@ class FarEnd:
                 for port in (call.media.port, call.media.port + 1):
                     self._by_media.pop(Address(call.media.host, port), None)
                 self._free.append(call.media)
-        at = None if call.is_over else call.deadline
-        if at != call.alarm:
-            call.alarm = at
-            if at is not None:
-                self._n_alarms += 1
-                heapq.heappush(self._alarms, (at, self._n_alarms, call))
+        self._alarms.set(call.key, None if call.is_over else call.deadline)
         return effects
 
     def _begin(self, call: Answering | Calling, act: Callable[[], list[Effect]], now: float) -> list[Effect]:

@@ -11,10 +11,10 @@ contact names an instance. Other devices stand beside it, and a call goes to all
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass, field
 from typing import Final
 
+from imsphone.lab.alarms import Alarms
 from imsphone.lab.subscriber import Profile
 from imsphone.sip.fields import NameAddr
 from imsphone.sip.uri import Uri
@@ -53,18 +53,12 @@ class Registrar:
 
     def __init__(self) -> None:
         self._by_impu: dict[str, Registration] = {}
-        self._ends: list[tuple[float, str]] = []
+        self._ends = Alarms[str]()  # by the first identity of the set
 
     @property
     def deadline(self) -> float | None:
         """When the next contact's time is over."""
-        while self._ends and not self._ending(*self._ends[0]):
-            heapq.heappop(self._ends)
-        return self._ends[0][0] if self._ends else None
-
-    def _ending(self, at: float, impu: str) -> bool:
-        registration = self._by_impu.get(impu)
-        return registration is not None and any(bound.expires_at == at for bound in registration.bound)
+        return self._ends.deadline
 
     def find(self, impu: str) -> Registration | None:
         """The registration that this identity is part of."""
@@ -91,7 +85,7 @@ class Registrar:
         """One more contact, or a known one for longer."""
         registration.bound = [old for old in registration.bound if not _is_replaced(old, bound.contact, bound.impi)]
         registration.bound.append(bound)
-        heapq.heappush(self._ends, (bound.expires_at, registration.profile.impus[0]))
+        self._set_alarm(registration)
 
     def unbind(self, registration: Registration, contact: Uri | None, impi: str) -> None:
         """A contact goes; None: all of this private identity (`Contact: *`)."""
@@ -100,9 +94,11 @@ class Registrar:
             for bound in registration.bound
             if bound.impi != impi or not (contact is None or bound.contact.uri.matches(contact))
         ]
+        self._set_alarm(registration)
 
     def close(self, registration: Registration) -> None:
         """Nobody is left: forget the set."""
+        self._ends.set(registration.profile.impus[0], None)
         for impu in registration.profile.impus:
             if self._by_impu.get(impu) is registration:
                 del self._by_impu[impu]
@@ -110,13 +106,19 @@ class Registrar:
     def end(self, now: float) -> list[Registration]:
         """Takes away every contact whose time is over; gives the registrations that have none left, closed."""
         emptied = []
-        while (at := self.deadline) is not None and at <= now:
-            registration = self._by_impu[heapq.heappop(self._ends)[1]]
+        for impu in self._ends.due(now):
+            registration = self._by_impu[impu]
             registration.bound = [bound for bound in registration.bound if bound.expires_at > now]
-            if not registration.bound:
+            if registration.bound:
+                self._set_alarm(registration)
+            else:
                 self.close(registration)
                 emptied.append(registration)
         return emptied
+
+    def _set_alarm(self, registration: Registration) -> None:
+        first = min((bound.expires_at for bound in registration.bound), default=None)
+        self._ends.set(registration.profile.impus[0], first)
 
     def __len__(self) -> int:
         return len({id(registration) for registration in self._by_impu.values()})

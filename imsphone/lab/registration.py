@@ -97,6 +97,8 @@ class Registering:
         for registration in self.registrar.end(now):
             effects += self._tell_hss(registration.profile.impi, registration.profile.impus[0], _TIMEOUT, now)
         for missed in self._awaited.end(now):
+            if missed.is_proven:
+                continue
             effects += self._tell_hss(missed.impi, missed.impu, cx.AUTHENTICATION_TIMEOUT, now)
         return effects
 
@@ -147,7 +149,7 @@ class Registering:
         if asked is None:
             return server.respond(about.transaction, 500, now)
         asked.refusals = about.refusals
-        self._awaited.await_(asked)
+        self._awaited.keep(asked)
         value = asked.www_authenticate(answer, server.realm, is_stale=about.is_stale)
         return server.respond(about.transaction, 401, now, WWW_Authenticate=value)
 
@@ -164,6 +166,10 @@ class Registering:
         if verdict == "right":
             if self._terms.is_every_refresh_challenged:
                 self._awaited.drop(awaited)
+            else:  # the nonce stays good for the refreshes, with a higher nc each time
+                awaited.is_proven = True
+                awaited.expires_at = now + self._terms.max_expires_s
+                self._awaited.keep(awaited)
             return self._assign(request, transaction, awaited.impi, impu, now)
         self._awaited.drop(awaited)
         again = None
