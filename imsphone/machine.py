@@ -127,9 +127,13 @@ class Authenticate:
 
 @dataclass(frozen=True, slots=True)
 class OpenMedia:
-    """A pair of ports for RTP and RTCP at this local host. Answer: the RTP `Address`, or None where none can be had."""
+    """A pair of ports for RTP and RTCP at this local host. Answer: the RTP `Address`, or None where none can be had.
+
+    `call` is the call's key, so that a call that comes to nothing gives its ports back.
+    """
 
     host: str
+    call: str = ""
 
 
 # Identifiers --------------------------------------------------------------------------------------------------------

@@ -92,11 +92,12 @@ class Wire:
         if self.remote is None:
             return
         host, port = self.remote
+        at = time.time()
         with suppress(OSError):  # no route, no buffer, closed meanwhile
             (self.rtcp if is_rtcp else self.rtp).sendto(data, (host, port + is_rtcp))
             if self._tap:
                 local = Address(self.local.host, self.local.port + is_rtcp)
-                self._tap("sent", local, Address(host, port + is_rtcp), data, time.time())
+                self._tap("sent", local, Address(host, port + is_rtcp), data, at)
 
     def receive(self) -> list[Datagram]:
         """What came and is due, of each socket at most `MOST_AT_ONCE`. Never waits."""

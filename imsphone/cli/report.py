@@ -1,7 +1,7 @@
 """The report of a call: what was measured, each with its unit, in an order that an engineer reads.
 
-Times come from the ladder's clock; media figures from the phone that recorded; R and MOS from the E-model, PESQ from the
-two sound files.
+Times come from the ladder's clock; media figures from the phone that recorded; R and MOS from the E-model, PESQ from
+the two sound files.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Step:
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What a run did. `figures` as `media.quality.Measured`; `pesq` None where it could not be had (`pesq_note` why)."""
+    """What a run did. `figures` as `media.quality.Measured`; `pesq` None where there is none (`pesq_note` why)."""
 
     steps: list[Step] = field(default_factory=list)
     codec: str = ""

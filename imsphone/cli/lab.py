@@ -1,0 +1,118 @@
+"""`imsphone lab`: the built-in IMS network on loopback sockets, for phones of any make."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from imsphone.lab.network import Network
+
+
+@click.command("lab")
+@click.option("--base", default="127.0.10", show_default=True, help="The first three octets of the nodes' addresses.")
+@click.option(
+    "--seed", type=int, help="Draw the subscribers' keys from this number; without it they are new each time."
+)
+@click.option(
+    "--profiles",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write a profile and its key files for each subscriber to this folder.",
+)
+@click.option(
+    "--trace", "trace_file", type=click.Path(dir_okay=False, path_type=Path), help="Write it, .jsonl or .pcapng."
+)
+@click.option("--json", "as_json", is_flag=True, help="The addresses and subscribers as one JSON object.")
+def command(base: str, seed: int | None, profiles: Path | None, trace_file: Path | None, as_json: bool) -> None:
+    """Run P-, I-, S-CSCF, HSS, DNS and the far ends until Ctrl-C, and say how to point a phone at them."""
+    asyncio.run(_lab(base, seed, profiles, trace_file, as_json))
+
+
+async def _lab(base: str, seed: int | None, profiles: Path | None, trace_file: Path | None, as_json: bool) -> None:
+    from imsphone.cli.show import save_trace
+    from imsphone.lab.network import Network
+    from imsphone.lab.serve import serve
+    from imsphone.trace import Trace
+
+    network = Network(base=base, seed=os.urandom(16) if seed is None else str(seed).encode())
+    trace = Trace()
+    async with serve(network, trace=trace):
+        written = {} if profiles is None else _write_profiles(network, profiles)
+        click.echo(json.dumps(_facts(network, written)) if as_json else _manual(network, written))
+        sys.stdout.flush()
+        over = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, over.set)
+        await over.wait()
+    if trace_file is not None:
+        save_trace(trace, trace_file)
+
+
+def _write_profiles(network: Network, folder: Path) -> dict[str, str]:
+    """A TOML file a subscriber, its secrets in files of their own that only their owner can read; name → path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {}
+    for name, account in network.accounts.items():
+        keys: dict[str, Any] = dict(network.profile(name))
+        for key in ("k", "opc"):
+            if (secret := getattr(account, key)) is not None:
+                keys[key] = _put_away(folder / f"{name}.{key}", secret.reveal().hex().encode())
+        if account.password is not None:
+            keys["password"] = _put_away(folder / f"{name}.password", account.password.reveal())
+        path = folder / f"{name}.toml"
+        path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items()))
+        written[name] = str(path)
+    return written
+
+
+def _put_away(path: Path, data: bytes) -> str:
+    """Writes a secret so that only its owner can read it; gives the reference for a profile."""
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data + b"\n")
+    return f"file:{path.name}"
+
+
+def _facts(network: Network, written: dict[str, str]) -> dict[str, Any]:
+    from imsphone.lab.network import SERVICES
+
+    return {
+        "realm": network.realm,
+        "nodes": {name: str(address) for name, address in network.addresses.items()},
+        "subscribers": {
+            name: {"impi": account.impi, "impus": list(account.impus), "profile": written.get(name)}
+            for name, account in network.accounts.items()
+        },
+        "services": [f"sip:{name}@{network.realm}" for name in SERVICES],
+    }
+
+
+def _manual(network: Network, written: dict[str, str]) -> str:
+    """What a person needs to point a phone at this network."""
+    from imsphone.lab.network import SERVICES
+
+    lines = [f"The lab runs: {network.realm}"]
+    lines += [f"  {name:8s} {address}" for name, address in network.addresses.items()]
+    lines += ["", "Subscribers (secrets are in the files of --profiles DIR, nowhere else):"]
+    lines += [f"  {name:10s} {account.impi}  calls as {account.impus[0]}" for name, account in network.accounts.items()]
+    lines += ["", "To call: " + ", ".join(f"sip:{name}@{network.realm}" for name in SERVICES)]
+    if written:
+        alice, softphone = written.get("alice", ""), network.accounts.get("softphone1")
+        lines += ["", "With this phone, in another terminal:", f"  imsphone call {alice} echo --play speech.wav"]
+        if softphone is not None:
+            lines += [
+                "With any SIP phone (Digest):",
+                f"  user softphone1, password in {written['softphone1'].removesuffix('.toml')}.password,",
+                f"  domain {network.realm}, outbound proxy {network.addresses['p-cscf']} (UDP or TCP)",
+            ]
+    else:
+        lines += ["", "Start it with --profiles DIR to have profiles and keys written for your phones."]
+    return "\n".join([*lines, "", "Ctrl-C ends it."])

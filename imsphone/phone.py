@@ -1,0 +1,306 @@
+"""A phone: the machines of `ims/`, driven on real sockets, with a media thread beside them.
+
+    application ── await phone.call(…) ──▶ Phone ──▶ net.driver ──▶ ims.ue ──▶ wire
+                ◀─────── events ──────────  │  ◀──── Tell ───────────┘
+                                            └──▶ audio.loop (a thread): RTP sockets, playout, sound
+
+Imperatives act and participles wait: `await phone.register()` returns once the network has said yes or raises what
+`imsphone.errors` lists; `await call.answered()` waits for the far end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Self, TypeVar
+
+from imsphone.audio.endpoint import Audio
+from imsphone.audio.loop import MediaLoop
+from imsphone.audio.null import silence
+from imsphone.call import Call
+from imsphone.errors import AuthenticationError, ImsPhoneError, NetworkError, RegistrationRejected, StateError
+from imsphone.events import (
+    CallEnded,
+    CallIncoming,
+    Deregistered,
+    Event,
+    MediaMeasured,
+    Registered,
+    RegistrationFailed,
+)
+from imsphone.ims.identity import Identity
+from imsphone.ims.ue import Ue
+from imsphone.ladder import draw
+from imsphone.machine import Address, Authenticate, Effect, Ids, OpenMedia
+from imsphone.net.driver import Driver
+from imsphone.profile import Profile, Secret
+from imsphone.store import StoredIsim, open_isim, open_secret
+from imsphone.trace import Direction, Trace
+from imsphone.usim.aka import Outcome
+from imsphone.usim.isim import Isim
+
+E = TypeVar("E", bound=Event)
+
+
+class Phone:
+    """One user device. Use it as an async context manager: leaving it releases calls and the registration.
+
+    `isim` or `password` replace what the profile's references name; `audio` makes the two ends of a call's sound
+    (silence by default; see `imsphone.audio`); `link` is a bad network put before the RTP sockets, for trials.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        isim: Isim | None = None,
+        password: Secret | None = None,
+        audio: Audio = silence,
+        trace: Trace | None = None,
+        name: str | None = None,
+        link: Any = None,
+    ) -> None:
+        self.profile = profile
+        self.name = name or profile.name or "phone"
+        self.trace = trace if trace is not None else Trace()
+        self.calls: dict[str, Call] = {}
+        self.registration: Registered | None = None
+        self.audio = audio
+        self._isim = isim
+        self._password = password
+        self._listeners: list[Callable[[Event], None]] = []
+        self._incoming: asyncio.Queue[Call] = asyncio.Queue()
+        self._media = MediaLoop(on_measured=self._measured, on_packet=self._packet, link=link)
+        self._ports: dict[str, Address] = {}  # opened, by call
+        self._trouble: ImsPhoneError | None = None
+        self._is_open = False
+
+    async def __aenter__(self) -> Self:
+        profile = self.profile
+        if profile.auth == "aka" and self._isim is None:
+            self._isim = open_isim(profile)
+        if profile.auth == "digest" and self._password is None:
+            self._password = open_secret(profile.password or "")
+        self._ue = Ue(profile, Identity.of(profile), Ids(os.urandom(32)), self._password)
+        self._driver = Driver(
+            self._ue,
+            name=self.name,
+            answers={Authenticate: self._authenticate, OpenMedia: self._open_media},
+            on_event=self._on_event,
+            on_trouble=self._note_trouble,
+            trace=self.trace,
+            dns=profile.dns_address,
+            local=(profile.local_host, profile.local_port),
+        )
+        self._loop = asyncio.get_running_loop()
+        self._media.begin()
+        self._is_open = True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends calls, deregisters where registered (5 s at most), closes sockets and the media thread."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        try:
+            if self.registration is not None:
+                await self._ask_to_deregister(timeout_s=5.0)
+        finally:
+            for call in list(self.calls.values()):
+                call.close()
+            await self._driver.close()
+            await asyncio.to_thread(self._media.close)
+            if isinstance(self._isim, StoredIsim):
+                self._isim.close()
+
+    # Acts -------------------------------------------------------------------------------------------------------------
+
+    async def register(self) -> Registered:
+        """Registers with the network; it refreshes itself from then on.
+
+        Raises RegistrationRejected, AuthenticationError, NetworkError.
+        """
+        self._expect_open()
+        self._trouble = None
+        with self._watch(Registered, RegistrationFailed) as watch:
+            self.do(self._ue.register)
+            event = await watch.first()
+        if isinstance(event, RegistrationFailed):
+            error = _registration_error(event)
+            raise (self._trouble or error) if isinstance(error, NetworkError) else error
+        assert isinstance(event, Registered)
+        return event
+
+    async def deregister(self) -> None:
+        """Ends all calls and takes the own contact out of the network (TS 24.229 5.1.1.6)."""
+        self._expect_open()
+        if self.registration is None:
+            raise StateError("This phone is not registered, so there is nothing to end; call register() first.")
+        await self._ask_to_deregister(timeout_s=None)
+
+    async def _ask_to_deregister(self, timeout_s: float | None) -> None:
+        with self._watch(Deregistered) as watch:
+            self.do(self._ue.deregister)
+            try:
+                await asyncio.wait_for(watch.first(), timeout_s)
+            except TimeoutError:
+                self.registration = None
+
+    async def call(self, target: str) -> Call:
+        """Calls a number, a user of the home domain or a SIP address; returns at once, see `Call.answered`.
+
+        Raises StateError where the phone is not registered, ParseError where `target` is no address.
+        """
+        self._expect_open()
+        key, effects = self._ue.call(target, self._driver.now())
+        call = self.calls[key] = Call(self, key, "outgoing", target)
+        self._driver.perform(effects)
+        return call
+
+    async def incoming(self, timeout: float | None = None) -> Call:
+        """The next call that comes in and is still there. Raises TimeoutError."""
+        while True:
+            call = await asyncio.wait_for(self._incoming.get(), timeout)
+            if call.state != "ended":
+                return call
+
+    # Sees -------------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether the network holds our contact."""
+        return self.registration is not None
+
+    def on(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        """Calls `listener` with every event; gives a function that ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Every event from now on, without end."""
+        queue: asyncio.Queue[Event] = asyncio.Queue()
+        stop = self.on(queue.put_nowait)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            stop()
+
+    async def until(self, kind: type[E], timeout: float | None = None) -> E:
+        """The next event of this kind. Raises TimeoutError."""
+        with self._watch(kind) as watch:
+            event = await asyncio.wait_for(watch.first(), timeout)
+        assert isinstance(event, kind)
+        return event
+
+    def ladder(self) -> str:
+        """What crossed the network so far, drawn."""
+        return draw(self.trace)
+
+    def now(self) -> float:
+        """The phone's clock, in seconds, on which its events are stamped."""
+        return self._driver.now()
+
+    # Between the machines and the world -------------------------------------------------------------------------------
+
+    def do(self, act: Callable[..., Any], *arguments: Any) -> None:
+        """Runs an act of the UE (`act(*arguments, now)`) and what follows from it. For `Call`."""
+        self._driver.perform(act(*arguments, self._driver.now()))
+
+    @property
+    def ue(self) -> Ue:
+        """The machine below. For `Call`."""
+        return self._ue
+
+    @property
+    def media(self) -> MediaLoop:
+        """The media thread. For `Call`."""
+        return self._media
+
+    async def _authenticate(self, question: Authenticate) -> Outcome | None:
+        return None if self._isim is None else self._isim.authenticate(question.rand, question.autn)
+
+    async def _open_media(self, question: OpenMedia) -> Address | None:
+        local = self._media.open(question.host)
+        if local is not None:
+            self._ports[question.call] = local
+        return local
+
+    def _on_event(self, event: Event) -> None:
+        match event:
+            case Registered():
+                self.registration = event
+            case Deregistered():
+                self.registration = None
+            case RegistrationFailed(is_final=True):
+                self.registration = None
+            case CallIncoming():
+                call = self.calls[event.call] = Call(self, event.call, "incoming", event.remote)
+                self._incoming.put_nowait(call)
+        key = getattr(event, "call", None)
+        if key is not None and (call_of := self.calls.get(key)) is not None:
+            call_of.apply(event)
+            if isinstance(event, CallEnded):
+                del self.calls[key]
+                if (unused := self._ports.pop(key, None)) is not None:
+                    self._media.release(unused)
+        for listener in list(self._listeners):
+            listener(event)
+
+    def _note_trouble(self, error: ImsPhoneError) -> None:
+        """The driver could not ask the world (a busy port, a name that leads nowhere): the reason behind a failure."""
+        self._trouble = error
+
+    def _measured(self, key: str, figures: dict[str, float]) -> None:
+        """From the media thread, once a second."""
+        at = self._driver.now()
+        self._loop.call_soon_threadsafe(self._on_event, MediaMeasured(at=at, call=key, figures=figures))
+
+    def _packet(self, direction: Direction, local: Address, remote: Address, data: bytes, at: float) -> None:
+        """From the media thread, each RTP and RTCP packet."""
+        self._driver.trace_media(direction, local, remote, data, at)
+
+    def _expect_open(self) -> None:
+        if not self._is_open:
+            raise StateError("This phone is closed; use it inside `async with Phone(profile) as phone:`.")
+
+    def _watch(self, *kinds: type[Event]) -> _Watch:
+        return _Watch(self, kinds)
+
+
+class _Watch:
+    """Listens for the first event of some kinds while a `with` lasts, so that none can slip by."""
+
+    def __init__(self, phone: Phone, kinds: tuple[type[Event], ...]) -> None:
+        self._phone = phone
+        self._kinds = kinds
+        self._found: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+
+    def __enter__(self) -> Self:
+        self._stop = self._phone.on(self._hear)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def _hear(self, event: Event) -> None:
+        is_final = not isinstance(event, RegistrationFailed) or event.is_final
+        if isinstance(event, self._kinds) and is_final and not self._found.done():
+            self._found.set_result(event)
+
+    async def first(self) -> Event:
+        return await self._found
+
+
+def _registration_error(event: RegistrationFailed) -> RegistrationRejected | AuthenticationError | NetworkError:
+    if event.cause == "authentication":
+        return AuthenticationError(event.sentence)
+    if event.cause == "rejected" and event.status is not None:
+        return RegistrationRejected(
+            event.status, event.reason, explanation=event.sentence, retry_after_s=event.retry_after_s
+        )
+    return NetworkError(event.sentence, event.tried)
