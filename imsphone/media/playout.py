@@ -38,6 +38,8 @@ PLAN_EVERY = 10
 TOLERANCE_MS = 2.0
 BEHIND_MS = 5.0
 """The delay may be so much above the target, or below, before anything is done."""
+SPEECH_MS = 25.0
+"""Speech itself is shortened only where it waits so much too long; less can wait for the next pause."""
 FAR_MS = 40.0
 """Above the target by more than this, every pull but one is used to come nearer."""
 LONGEST_GAP_MS = 2000.0
@@ -236,7 +238,8 @@ class Playout:
         before = self._unplayed.size
         if excess_ms > TOLERANCE_MS:
             before += self._decode_ahead(self.clock_hz * STRETCH_MS // 1000)
-            if before * 1000 >= STRETCH_MS * self.clock_hz and (not self._rest or is_pause(self._unplayed)):
+            may = is_pause(self._unplayed) or (not self._rest and excess_ms > SPEECH_MS)
+            if before * 1000 >= STRETCH_MS * self.clock_hz and may:
                 self._unplayed = shorten(self._unplayed, self.clock_hz, int(excess_ms * self.clock_hz / 1000))
         else:
             before += self._decode_ahead(self._block)
