@@ -38,7 +38,7 @@ from imsphone.trace import Direction, Trace
 
 logger = logging.getLogger(__name__)
 
-Answer = Callable[[Any], Any] | Callable[[Any], Awaitable[Any]]
+Answer = Callable[[Any], Any]  # the answer to a question, or an awaitable of it
 
 _ANCHOR = time.time() - time.monotonic()
 
@@ -271,7 +271,9 @@ class Driver:
         wiretap = self._wiretap if self._trace is not None else None
         found = await self._resolver.lookup(question.host, question.port, question.transport, wiretap)
         if not found.targets:
-            raise NetworkError(f"nothing in the DNS leads to {question.host}", found.tried)
+            host, last = question.host, found.tried[-1]
+            sentence = f"nothing in the DNS leads to {host} ({last}): check the name, or give an IP address instead"
+            raise NetworkError(sentence, found.tried)
         return self._flows_to(found.targets)
 
     def _wiretap(self, direction: Direction, flow: Flow, data: bytes) -> None:

@@ -236,7 +236,7 @@ def _bind(local: Address) -> tuple[socket.AddressFamily, socket.socket, socket.s
 def _refusal(local: Address, number: int | None) -> str:
     match number:
         case errno.EADDRINUSE:
-            return f"{local} is taken by another program: end that one, or choose another port (0 takes any free one)"
+            return f"{local} is taken by another program: end that one, or choose another address or port (0: any free)"
         case errno.EADDRNOTAVAIL:
             return f"{local.host} is no address of this host: choose one that `ip address` lists"
         case errno.EACCES | errno.EPERM:

@@ -166,7 +166,7 @@ class _Search:
         """The records of that kind, through any CNAMEs; empty where there are none or nobody says."""
         if len(self.targets) >= MOST_TARGETS:
             return []
-        said = "no answer"
+        said = "no DNS server answers"
         for server in self._servers[:3] * 2:
             try:
                 query = dns.message.make_query(name, kind, use_edns=0, payload=_EDNS_BYTES)
@@ -176,7 +176,10 @@ class _Search:
                 said = said or dns.rcode.to_text(response.rcode())
             except TimeoutError:
                 continue
-            except (OSError, ValueError, dns.exception.DNSException) as error:
+            except OSError as error:
+                said = f"{server}: {error.strerror or error}"
+                continue
+            except (ValueError, dns.exception.DNSException) as error:
                 said = str(error) or type(error).__name__
                 continue
             if found is not None:

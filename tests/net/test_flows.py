@@ -230,7 +230,9 @@ async def test_a_busy_port_is_one_sentence_with_the_remedy(kind: socket.SocketKi
         if kind == socket.SOCK_STREAM:
             other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(NetworkError, match=rf"^{BOB}:{port} is taken by another program: .* choose another port"):
+        with pytest.raises(
+            NetworkError, match=rf"^{BOB}:{port} is taken by another program: .* choose another address or port"
+        ):
             End(BOB, port)
 
 
