@@ -11,7 +11,7 @@ three headers pays for three, and a header that nobody understands leaves byte f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from imsphone.errors import ParseError
 from imsphone.sip.fields import Challenge, CSeq, NameAddr, RAck, Via
@@ -106,11 +106,12 @@ class Message:
                 continue
         return found
 
-    def _values(self, name: str) -> list[str]:
-        try:
-            return self.headers.get_all(name)
-        except ParseError:
-            return []
+    def _values(self, name: str) -> Iterator[str]:
+        for line in self.headers.lines(name):
+            try:
+                yield from split(line, ",")
+            except ParseError:
+                continue
 
     @property
     def contacts(self) -> list[NameAddr]:
