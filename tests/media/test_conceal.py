@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -32,7 +34,7 @@ def test_it_dies_away_and_stays_silent() -> None:
     concealment = Concealment(TONE[:320], 8000)
     levels = [int(np.abs(concealment.make(80)).max()) for _ in range(8)]
     assert levels[0] > 7900
-    assert all(later < earlier for earlier, later in zip(levels[:6], levels[1:6], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(levels[:6]))
     assert levels[6:] == [0, 0]
     assert concealment.made == 640
 
