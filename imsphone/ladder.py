@@ -29,7 +29,7 @@ Kind = Literal["request", "1xx", "2xx", "3xx", "challenge", "failure", "DIAMETER
 _PAUSE_S = 1.0  # RTP that rests longer starts a new band
 _LEAST_PITCH = 8
 _WITHIN_AN_INVITE = ("PRACK", "UPDATE", "CANCEL")  # whose 200 OK stands beside that of the INVITE
-_WIDEST = 30  # characters of a label that get room; a domain name in a DNS question is cut
+_WIDEST = 50  # characters of a label that get room; a domain name in a DNS question is cut
 _SCREEN = 40  # rungs; a longer ladder names its nodes at the foot too
 _COLOURS: dict[Kind, str] = {
     "request": "1",
