@@ -171,6 +171,7 @@ def agree(local: SessionDescription, remote: SessionDescription) -> Agreement | 
             continue
         is_black_hole = ipaddress.ip_address(there).is_unspecified
         we, they = local.direction_of(ours), remote.direction_of(theirs)
+        # RFC 3264 5.1: no media at all for b=AS:0. Other limits cannot be kept by codecs of a fixed rate.
         sends = _sends(we) and _receives(they) and not is_black_hole and theirs.bandwidth("AS") != 0
         rtcp_bps = 0 if is_black_hole else _rtcp_bps(theirs)
         return Agreement(

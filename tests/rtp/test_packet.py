@@ -29,8 +29,25 @@ def test_a_packet_with_everything() -> None:
     assert bytes(packet) == FULL
 
 
-def test_a_packet_may_be_nothing_but_padding() -> None:
-    assert parse(bytes.fromhex("a0 08 0001 00000000 00000001 00000004")).payload == b""
+@pytest.mark.parametrize("first", ["80", "90"])
+def test_the_marker_is_apart_from_payload_type_0(first: str) -> None:
+    packet = parse(bytes.fromhex(f"{first} 80 0001 00000000 00000001 bede 0000"))
+    assert (packet.payload_type, packet.marker) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "80 08 0001 00000000 00000001",
+        "81 08 0001 00000000 00000001 00000002",
+        "90 08 0001 00000000 00000001 bede 0000",
+        "a0 08 0001 00000000 00000001 00000004",
+    ],
+)
+def test_a_packet_may_have_no_payload(data: str) -> None:
+    packet = parse(bytes.fromhex(data))
+    assert packet.payload == b""
+    assert bytes(packet) == bytes.fromhex(data)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +81,7 @@ def test_what_is_no_packet_says_where(data: str, offset: int) -> None:
         ("81c9", True),  # RR
         ("81ca", True),
         ("80df", True),
+        ("80c0", True),
         ("80bf", False),
         ("80e0", False),
         ("8008", False),  # PCMA

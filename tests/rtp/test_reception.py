@@ -47,6 +47,10 @@ def test_a_source_is_believed_after_two_packets_in_a_row() -> None:
     assert (reception.received, reception.expected, reception.lost, reception.discarded) == (3, 3, 0, 0)
 
 
+def test_nothing_heard_is_nothing_expected() -> None:
+    assert set(Reception(8000).figures().values()) == {0}
+
+
 def test_strays_at_the_start_are_not_believed() -> None:
     reception = heard(10, 500, 20, 21, 22)
     assert (reception.received, reception.expected, reception.discarded) == (3, 3, 2)

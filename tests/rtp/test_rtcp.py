@@ -107,7 +107,7 @@ def test_losses_are_signed(lost: int) -> None:
         "80c9 0001 00000001 82ca 0002 00000001 00000000",  # a chunk too few
         "80c9 0001 00000001 81ca 0002 00000001 01090000",  # an item too long
         "80c9 0001 00000001 82cb 0001 00000001",  # a source too few
-        "80c9 0001 00000001 81cb 0002 00000001 05616161",  # a reason too long
+        "80c9 0001 00000001 81cb 0002 00000001 04616161",  # a reason too long
     ],
 )
 def test_what_is_no_compound_is_refused(data: str) -> None:
@@ -257,6 +257,15 @@ def test_an_sr_follows_what_was_sent_since_the_report_before_the_last() -> None:
     assert not schedule.is_sender  # RFC 3550 6.4: nothing since 2.0
     schedule.rtp_sent(8.0)
     assert schedule.is_sender
+
+
+def test_the_size_of_reports_is_averaged_over_sixteen() -> None:
+    schedule = RtcpSchedule(0.0, 0.5, rtcp_bps=200, first_bytes=72)  # 100 octets with UDP and IP (RFC 3550 6.2)
+    schedule.rtcp_received(472, 1.0)
+    schedule.rtcp_sent(97, 2.0, 0.5)
+    assert schedule.deadline is not None
+    # Two receivers share three quarters of 25 octets a second; 100 + 400/16 = 125 octets, and again 125.
+    assert (schedule.deadline - 2.0) * COMPENSATION == pytest.approx(2 * 125 / 18.75, rel=1e-4)
 
 
 def test_a_peer_counts_until_it_leaves_or_falls_silent() -> None:
