@@ -1,0 +1,1 @@
+"""Sound in and out of calls: the media thread with its sockets, the sound card, files. Threads live here only."""

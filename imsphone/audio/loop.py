@@ -15,6 +15,7 @@ import logging
 import os
 import selectors
 import socket
+import sys
 import threading
 import time
 from collections import deque
@@ -41,6 +42,7 @@ TICK_NS = 10_000_000
 TICKS_A_MEASUREMENT = 100
 MOST_BEHIND_NS = 500_000_000
 """After a longer stop (a suspended machine) the lost ticks stay lost."""
+SWITCH_S = 0.001
 MOST_OPEN = 1000
 STATIC = {0: PCMU, 8: PCMA}
 """Payload types that need no rtpmap (RFC 3551 6): whoever sends them is understood."""
@@ -90,6 +92,8 @@ class MediaLoop:
         self._nudge.setblocking(False)
         self._selector.register(self._nudged, selectors.EVENT_READ, self._heed)
         self._is_ending = False
+        # A busy main thread may keep the interpreter for 5 ms; then each wake-up of this thread is that late.
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_S))
         self._thread = threading.Thread(target=self._run, name="imsphone-media", daemon=True)
         self._thread.start()
 

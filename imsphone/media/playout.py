@@ -152,10 +152,9 @@ class Playout:
         """The next 10 ms: of sound, of made-up sound, or of silence."""
         if not self._is_playing or self._arrivals.pulls % PLAN_EVERY == 0:
             self._plan = plan(self._arrivals)
-        if self._is_playing:
-            if self._concealment is None:
-                self._stretch()
-                self.delays.note(self._delay_ms + self._plan.to_least_ms)
+        if self._is_playing and self._concealment is None:
+            self._stretch()
+            self.delays.note(self._delay_ms + self._plan.to_least_ms)
         while self._unplayed.size < self._block:
             self._supply()
         if self._is_playing:

@@ -1,0 +1,1 @@
+"""The codecs, and how an SDP names them."""
