@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from imsphone.errors import ParseError, StateError
-from imsphone.events import Challenged, Deregistered, Registered, Registering, Violated
+from imsphone.errors import StateError
+from imsphone.events import Challenged, Deregistered, Registered, Registering
 from imsphone.ims import explain
 from imsphone.ims.agent import Agent, Binding
 from imsphone.ims.authentication import Authentication, GiveUp
@@ -67,6 +67,7 @@ class Registration:
         self._expires_s = 0
         self._raised = 0
         self._failures = 0
+        self._not_before = 0.0  # until then the network wants no REGISTER (Retry-After)
         self._next_at: float | None = None  # the next refresh, or the next try
         self._end_at: float | None = None  # when the network forgets us
 
@@ -101,13 +102,7 @@ class Registration:
         kind = "granted" if response.status < 300 else _KINDS.get(response.status)
         if kind is None:
             kind = "unavailable" if 500 <= response.status < 600 else "refused"
-        try:
-            return self._move(kind, response, now)
-        except ParseError as error:
-            what = f"a {response.status} to REGISTER that cannot be read: {error}"
-            sentence = f"{what}; the network has to repair that"
-            violated = Violated(at=now, what=what, clause="TS 24.229 5.1.1.2.1", did="took it as a refusal")
-            return [Tell(violated), *self._fail(Setback.of("rejected", sentence, response), now)]
+        return self._move(kind, response, now)
 
     def failed(self, transaction: ClientTransaction, cause: str, now: float) -> list[Effect]:
         """A REGISTER had no final response."""
@@ -253,7 +248,8 @@ class Registration:
         longest_s = min(_LONGEST_BACKOFF_S, _BACKOFF_S * 2 ** min(self._failures, 10))
         pause_s = longest_s * (0.5 + self._agent.ids.number(16) / (1 << 17))  # RFC 5626 4.5: 50 to 100 per cent
         self._failures += 1
-        self._next_at = now + max(pause_s, setback.retry_after_s or 0)
+        self._not_before = now + (setback.retry_after_s or 0)
+        self._next_at = max(now + pause_s, self._not_before)
         told = Tell(setback.told(now, self._tried, is_final=False))
         return [told, *self._remove(now)] if self._is_leaving else [told]
 
@@ -328,8 +324,8 @@ class Registration:
         if self.state != "registered":
             self._purpose = "initial"
             return [told]
-        if self._next_at is not None and self._next_at > now:  # the network asked to wait
-            self.state = "waiting"
+        if self._not_before > now:
+            self.state, self._next_at = "waiting", self._not_before
             return [told]
         return [told, *self._discover(now)]
 

@@ -15,7 +15,7 @@ from imsphone.errors import ParseError
 from imsphone.sip.uri import Uri
 
 _NUMBER = re.compile(r"(\+?)([0-9*#][0-9*#().\-\s]*)")
-_USER = re.compile(r"[^\s@:<>\",;?/\\]+")
+_USER = re.compile(r"[A-Za-z0-9\-_.!~*'()&=$]+")  # RFC 3261 25.1 user, without what would want escapes
 _VISUAL = re.compile(r"[().\-\s]")
 _EXPECTED = 'a number ("+4930123456"), a user ("bob") or an address ("sip:bob@ims.example")'
 
