@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -228,7 +229,7 @@ def handset(world: World, network: Network) -> Callable[..., Registrant]:
         one.account = network.accounts[account]
         if one.account.k is not None:
             one.isim = one.account.isim()
-        world.attach(one.name, one, [host])
+        world.attach(one.name, one, [one.address])
         return one
 
     return make
@@ -242,3 +243,73 @@ def alice(handset: Callable[..., Registrant]) -> Registrant:
 @pytest.fixture
 def bob(handset: Callable[..., Registrant]) -> Registrant:
     return handset("bob", "127.0.0.12")
+
+
+SDP = (
+    "v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n"
+    "m=audio {port} RTP/AVP 8 0\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\na=ptime:20\r\na=sendrecv\r\n"
+)
+
+
+class Ear:
+    """Where the handset's RTP arrives."""
+
+    deadline = None
+
+    def __init__(self) -> None:
+        self.rtp: list[tuple[float, bytes]] = []
+        self.rtcp: list[bytes] = []
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
+        if 192 <= data[1] <= 223:
+            self.rtcp.append(data)
+        else:
+            self.rtp.append((now, data))
+        return []
+
+    def lost(self, *_: object) -> list[Effect]:
+        return []
+
+    answer = tick = lost
+
+
+@pytest.fixture
+def ear(world: World) -> Ear:
+    ear = Ear()
+    world.attach("ear", ear, ["127.0.0.21"])
+    return ear
+
+
+def sdp(port: int = 41000, direction: str = "sendrecv") -> str:
+    return SDP.format(host="127.0.0.21", port=port).replace("a=sendrecv", f"a={direction}")
+
+
+def media_of(message: str) -> Address:
+    port = re.search(r"^m=audio (\d+)", message, re.MULTILINE)
+    host = re.search(r"^c=IN IP4 (\S+)", message, re.MULTILINE)
+    assert port is not None
+    assert host is not None
+    return Address(host[1], int(port[1]))
+
+
+def rtp(sequence: int, timestamp: int, payload: bytes = bytes(160), payload_type: int = 8, ssrc: int = 7) -> bytes:
+    """A packet after the picture of RFC 3550 5.1."""
+    return struct.pack("!BBHII", 0x80, payload_type, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc) + payload
+
+
+def speak(world: World, data: bytes, to: Address) -> None:
+    world.perform("ear", [Send(data, Flow("UDP", Address("127.0.0.21", 41000), to))])
+
+
+def answered(alice: Registrant, target: str, *lines: str, offer: str = "") -> str:
+    """Calls a far end until its 200 and acknowledges it; gives the 200."""
+    alice.invite(target, *lines, sdp=offer or sdp())
+    ok = alice.next("SIP/2.0 200")
+    alice.in_dialog("ACK", ok, "1")
+    return ok
+
+
+@pytest.fixture
+def registered(alice: Registrant) -> Registrant:
+    alice.come_in()
+    return alice
