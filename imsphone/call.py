@@ -83,7 +83,7 @@ class Call:
     async def _first_of(self, wanted: asyncio.Event, timeout: float | None, what: str) -> None:
         waits = [asyncio.ensure_future(event.wait()) for event in (wanted, self._over)]
         try:
-            done, _ = await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
@@ -136,7 +136,7 @@ class Call:
             raise StateError(f"The call to {self.remote} ended before {Path(path).name} was through.")
 
     async def record(self, path: str | Path) -> None:
-        """Writes what the far end says to a WAV file, from now to the end of the call. Raises AudioError, StateError."""
+        """Writes what the far end says to a WAV file until the call ends. Raises AudioError, StateError."""
         await self._expect_media()
         self._phone.media.record(self.key, Path(path))
 

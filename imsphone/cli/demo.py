@@ -29,6 +29,7 @@ from imsphone.trace import Trace
 if TYPE_CHECKING:
     from imsphone.audio.endpoint import Audio
     from imsphone.call import Call
+    from imsphone.lab.link import Link
     from imsphone.lab.network import Network
     from imsphone.phone import Phone
 
@@ -50,10 +51,8 @@ class Options:
 
 
 @click.command("demo")
-@click.option(
-    "--loss", default=0.0, type=click.FloatRange(0, 100), help="Packets lost on the way to each phone, in percent."
-)
-@click.option("--jitter", default=0.0, type=click.FloatRange(0, 1000), help="Mean queueing delay on the way, in ms.")
+@click.option("--loss", default=0.0, type=click.FloatRange(0, 100), help="Packets lost on each way, in percent.")
+@click.option("--jitter", default=0.0, type=click.FloatRange(0, 1000), help="Mean queueing delay on each way, in ms.")
 @click.option("--seed", default=1, type=int, help="Which packets the bad link hits.")
 @click.option("--far-end", type=click.Choice(["imsphone", "pjsua2"]), default="imsphone", help="Who is called.")
 @click.option("--speak", is_flag=True, help="Talk to the echo with the sound card for 20 s instead of playing a file.")
@@ -136,7 +135,7 @@ class _Demo:
         async with contextlib.AsyncExitStack() as stack:
             with self._step("lab: P-, I-, S-CSCF, HSS, DNS"):
                 await stack.enter_async_context(serve(network, trace=self.trace))
-            alice = await stack.enter_async_context(self._phone(network, "alice", self._alice_audio(), twin=0))
+            alice = await stack.enter_async_context(self._phone(network, "alice", self._alice_audio(), self._link()))
             with self._step("alice registers by IMS AKA"):
                 await alice.register()
             target = await self._far_end(network, stack)
@@ -161,16 +160,19 @@ class _Demo:
             self.options = replace(self.options, is_spoken=False)
             return silence
 
-    def _phone(self, network: Network, name: str, audio: Audio, twin: int) -> Phone:
+    def _link(self) -> Link | None:
+        """The bad link, at alice's sockets: on her way out and on her way in, each with its own fate."""
         from imsphone.lab.link import Link
+
+        options = self.options
+        if not options.loss_percent and not options.jitter_ms:
+            return None
+        return Link(loss=options.loss_percent / 100, jitter_ms=options.jitter_ms, seed=options.seed)
+
+    def _phone(self, network: Network, name: str, audio: Audio, link: Link | None = None) -> Phone:
         from imsphone.phone import Phone
         from imsphone.profile import Profile
 
-        options = self.options
-        link = None
-        if options.loss_percent or options.jitter_ms:
-            loss = options.loss_percent / 100
-            link = Link(loss=loss, jitter_ms=options.jitter_ms, seed=options.seed).twin(twin)
         profile = Profile(**network.profile(name))
         isim = network.accounts[name].isim()
         return Phone(profile, isim=isim, audio=audio, trace=self.trace, name=name, link=link)
@@ -196,7 +198,7 @@ class _Demo:
                 peer = await stack.enter_async_context(ForeignPhone(orders))
                 await peer.registered()
             return account.impus[0]
-        bob = self._phone(network, "bob", echo, twin=1)
+        bob = self._phone(network, "bob", echo)
         await stack.enter_async_context(bob)
         with self._step("bob registers by IMS AKA"):
             await bob.register()

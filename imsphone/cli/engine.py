@@ -12,8 +12,8 @@ import click
 @click.argument("profile", type=click.Path(dir_okay=False, path_type=Path))
 def command(profile: Path) -> None:
     """Serve the phone of PROFILE to a window: JSON-RPC 2.0, one object a line (see imsphone.rpc.schema)."""
-    from imsphone.cli.show import card
     from imsphone.audio.null import silence
+    from imsphone.cli.show import card
     from imsphone.errors import AudioError
     from imsphone.phone import Phone
     from imsphone.profile import Profile

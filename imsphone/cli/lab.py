@@ -44,8 +44,8 @@ async def _lab(base: str, seed: int | None, profiles: Path | None, trace_file: P
     network = Network(base=base, seed=os.urandom(16) if seed is None else str(seed).encode())
     trace = Trace()
     async with serve(network, trace=trace):
-        written = {} if profiles is None else _write_profiles(network, profiles)
-        click.echo(json.dumps(_facts(network, written)) if as_json else _manual(network, written))
+        written = {} if profiles is None else write_profiles(network, profiles)
+        click.echo(json.dumps(facts(network, written)) if as_json else manual(network, written))
         sys.stdout.flush()
         over = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -56,7 +56,7 @@ async def _lab(base: str, seed: int | None, profiles: Path | None, trace_file: P
         save_trace(trace, trace_file)
 
 
-def _write_profiles(network: Network, folder: Path) -> dict[str, str]:
+def write_profiles(network: Network, folder: Path) -> dict[str, str]:
     """A TOML file a subscriber, its secrets in files of their own that only their owner can read; name → path."""
     folder.mkdir(parents=True, exist_ok=True)
     written = {}
@@ -81,8 +81,8 @@ def _put_away(path: Path, data: bytes) -> str:
     return f"file:{path.name}"
 
 
-def _facts(network: Network, written: dict[str, str]) -> dict[str, Any]:
-    from imsphone.lab.network import SERVICES
+def facts(network: Network, written: dict[str, str]) -> dict[str, Any]:
+    from imsphone.lab.peer import SERVICES
 
     return {
         "realm": network.realm,
@@ -95,9 +95,9 @@ def _facts(network: Network, written: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _manual(network: Network, written: dict[str, str]) -> str:
+def manual(network: Network, written: dict[str, str]) -> str:
     """What a person needs to point a phone at this network."""
-    from imsphone.lab.network import SERVICES
+    from imsphone.lab.peer import SERVICES
 
     lines = [f"The lab runs: {network.realm}"]
     lines += [f"  {name:8s} {address}" for name, address in network.addresses.items()]

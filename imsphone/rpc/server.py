@@ -1,7 +1,7 @@
 """The engine's end of the line: one `Phone`, asked by one window.
 
-Standard output belongs to the protocol alone, so whatever else prints goes to standard error; when the window closes its
-end, the phone deregisters and the process ends.
+Standard output belongs to the protocol alone, so whatever else prints goes to standard error; when the window closes
+its end, the phone deregisters and the process ends.
 """
 
 from __future__ import annotations
