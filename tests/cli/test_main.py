@@ -43,8 +43,6 @@ except SystemExit:
 heavy = ("numpy", "asyncio", "cryptography", "pydantic", "rich", "keyring")
 print([name for name in heavy if name in sys.modules])
 """
-        "print([n for n in ('numpy', 'asyncio', 'cryptography', 'pydantic', 'rich', 'keyring') if n in sys.modules])"
-    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
