@@ -55,7 +55,7 @@ class MediaLoop:
     """Sound for any number of calls, each known by its key. All methods may be called from any one other thread.
 
     `on_measured(key, figures)` comes once a second for each call (see `Measured.as_json`), `on_packet` for each RTP and
-    RTCP packet; `link` is a bad network before every socket, for trials.
+    RTCP packet; `link` is a bad network on the way into every socket, for trials.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class MediaLoop:
         self._on_measured = on_measured
         self._on_packet = on_packet
         self._link = link
+        self._fates = 0
         self._ids = ids or Ids(os.urandom(32))
         self._chance = Random(self._ids.number(64))
         self._cname = self._ids.data(12).hex()  # RFC 7022 4.2: 96 random bits, the same for all streams of a device
@@ -123,12 +124,12 @@ class MediaLoop:
             )
             return None
         try:
-            wire = open_wire(host, self._next_port, tap=self._on_packet, link=self._link)
+            self._fates += 1
+            link = self._link.twin(self._fates) if self._link else None
+            wire = open_wire(host, self._next_port, tap=self._on_packet, link=link)
         except NetworkError as error:
             _log.warning("%s", error)
             return None
-        if self._link:
-            self._link = self._link.twin(2)
         self._next_port = wire.local.port + 2
         self._opened[wire.local] = wire
         return wire.local
@@ -231,8 +232,7 @@ class MediaLoop:
             self._wait_until(tick_ns)
             now_ns = time.monotonic_ns()
             for key, line in self._lines.items():
-                line.wire.work_off(now_ns / 1e9)
-                if line.wire.has_delivered:
+                if (held := line.wire.deadline) is not None and held * 1e9 <= now_ns:
                     self._guard(key, line.receive)
             if now_ns < tick_ns:
                 continue

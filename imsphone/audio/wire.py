@@ -1,10 +1,11 @@
 """The two sockets of a call, RTP on an even port and RTCP on the next (RFC 3550 11).
 
-    send ──▶ [bad link] ──▶ tap ──▶ socket                   socket ──▶ [bad link] ──▶ tap ──▶ receive
-                                                                └─ the kernel's stamp of arrival
+    send ──▶ tap ──▶ socket            socket ──▶ [bad link] ──▶ tap ──▶ receive
+                                         └─ the kernel's stamp of arrival
 
 The stamp is the kernel's (SO_TIMESTAMPNS), for a busy interpreter would invent jitter that the network never had. For
-trials a bad link can lie before the sockets, one direction and the other; what it delays waits here for its time.
+trials a bad link can lie before the sockets, on the way in, so that two phones with one each have one each way; what it
+delays waits here for its time, and what it loses is never seen to arrive.
 """
 
 from __future__ import annotations
@@ -66,9 +67,8 @@ class Wire:
         self.local = local
         self.remote: Address | None = None
         self._tap = tap
-        self._out = link
-        self._in = link.twin() if link else None
-        self._pending: list[tuple[float, int, Callable[[], None]]] = []
+        self._link = link
+        self._held: list[tuple[float, int, Datagram, Address]] = []  # by when the bad link lets them through
         self._number = itertools.count()
         self._delivered: list[Datagram] = []
         self.rtp = _bound(local)
@@ -80,15 +80,6 @@ class Wire:
 
     def send(self, data: bytes, *, is_rtcp: bool = False) -> None:
         """Puts it on its way; what the network refuses is lost, as on any network."""
-        if self.remote is None:
-            return
-        if self._out is None:
-            self._put(data, is_rtcp)
-            return
-        for at in self._out.carry(time.monotonic()):
-            self._later(at, lambda: self._put(data, is_rtcp))
-
-    def _put(self, data: bytes, is_rtcp: bool) -> None:
         if self.remote is None:
             return
         host, port = self.remote
@@ -108,42 +99,32 @@ class Wire:
                 except OSError:
                     break
                 if not flags & socket.MSG_TRUNC:
-                    self._take(data, _stamp_of(ancillary), Address(*source[:2]), sock is self.rtcp)
-        self.work_off(time.monotonic())
+                    self._take(Datagram(data, _stamp_of(ancillary), sock is self.rtcp), Address(*source[:2]))
+        while self._held and self._held[0][0] <= time.monotonic():
+            _, _, datagram, source_address = heappop(self._held)
+            self._deliver(datagram, source_address)
         delivered, self._delivered = self._delivered, []
         return delivered
 
-    def _take(self, data: bytes, arrival_ns: int, source: Address, is_rtcp: bool) -> None:
-        if self._in is None:
-            self._deliver(data, arrival_ns, source, is_rtcp)
+    def _take(self, datagram: Datagram, source: Address) -> None:
+        if self._link is None:
+            self._deliver(datagram, source)
             return
         now = time.monotonic()
-        for at in self._in.carry(now):
-            stamp_ns = arrival_ns + int((at - now) * 1e9)
-            self._later(at, lambda stamp_ns=stamp_ns: self._deliver(data, stamp_ns, source, is_rtcp))  # type: ignore[misc]
+        for at in self._link.carry(now):
+            late = datagram._replace(arrival_ns=datagram.arrival_ns + int((at - now) * 1e9))
+            heappush(self._held, (at, next(self._number), late, source))
 
-    def _deliver(self, data: bytes, arrival_ns: int, source: Address, is_rtcp: bool) -> None:
-        self._delivered.append(Datagram(data, arrival_ns, is_rtcp))
+    def _deliver(self, datagram: Datagram, source: Address) -> None:
+        self._delivered.append(datagram)
         if self._tap:
-            self._tap("received", Address(self.local.host, self.local.port + is_rtcp), source, data, arrival_ns / 1e9)
-
-    def _later(self, at: float, act: Callable[[], None]) -> None:
-        heappush(self._pending, (at, next(self._number), act))
+            local = Address(self.local.host, self.local.port + datagram.is_rtcp)
+            self._tap("received", local, source, datagram.data, datagram.arrival_ns / 1e9)
 
     @property
     def deadline(self) -> float | None:
         """When the bad link lets the next one through, in seconds on the monotonic clock."""
-        return self._pending[0][0] if self._pending else None
-
-    @property
-    def has_delivered(self) -> bool:
-        """Whether the bad link let something through that `receive` has yet to give."""
-        return bool(self._delivered)
-
-    def work_off(self, now: float) -> None:
-        """Lets through what the bad link held until now."""
-        while self._pending and self._pending[0][0] <= now:
-            heappop(self._pending)[2]()
+        return self._held[0][0] if self._held else None
 
     def close(self) -> None:
         """Gives the ports back."""
