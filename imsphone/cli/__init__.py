@@ -1,0 +1,1 @@
+"""One file a command; `main` loads the one that is called."""

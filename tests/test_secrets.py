@@ -1,0 +1,72 @@
+"""No key, no password and nothing derived from them is ever written down: not in a trace, a log, a repr or an event."""
+
+from __future__ import annotations
+
+import base64
+import gc
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from imsphone.errors import AuthenticationError
+from imsphone.phone import Phone
+from imsphone.profile import Secret
+from imsphone.testing.served import ServedLab
+from imsphone.usim.milenage import Milenage
+
+NONCE = re.compile(r'nonce="([A-Za-z0-9+/=]{40,})"')
+
+
+def shapes(secret: bytes) -> Iterator[bytes]:
+    """How octets may show: as they are, in hexadecimal, in base64, as a Python literal."""
+    yield secret
+    yield secret.hex().encode()
+    yield secret.hex().upper().encode()
+    yield base64.b64encode(secret).rstrip(b"=")
+    yield repr(secret)[2:-1].encode()
+
+
+async def test_nothing_that_is_written_down_holds_a_secret(lab: ServedLab, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    written: list[str] = []
+    accounts = lab.network.accounts
+    password = accounts["softphone1"].password
+    assert password is not None
+    phones = []
+    for name, keys in (("alice", {"isim": lab.isim("alice")}), ("softphone1", {"password": password})):
+        async with Phone(lab.profile(name), trace=lab.trace, name=name, **keys) as phone:  # type: ignore[arg-type]
+            phone.on(lambda event: written.append(f"{event!r} {event.as_json()}"))
+            await phone.register()
+            async with await phone.call("echo") as call:
+                await call.answered(timeout=10)
+            phones.append(phone)
+    wrong = Secret(b"not-the-password")
+    async with Phone(replace(lab.profile("softphone1")), password=wrong, trace=lab.trace) as phone:
+        with pytest.raises(AuthenticationError) as failure:
+            await phone.register()
+        written.append(f"{failure.value!r} {failure.value}")
+
+    secrets = [password.reveal(), wrong.reveal()]
+    alice = accounts["alice"]
+    assert alice.k is not None
+    assert alice.opc is not None
+    secrets += [alice.k.reveal(), alice.opc.reveal()]
+    rands = {base64.b64decode(nonce)[:16] for nonce in NONCE.findall(lab.trace.jsonl().replace('\\"', '"'))}
+    assert len(rands) >= 2  # the search is worth something only where challenges were seen
+    milenage = Milenage(alice.k.reveal(), alice.opc.reveal())
+    for rand in rands:
+        secrets += milenage.f2345(rand)[:3]  # RES, CK, IK
+
+    written += [record.getMessage() for record in caplog.records]
+    written += [repr(thing) for phone in phones for thing in (phone, phone.profile, phone.ue, vars(phone))]
+    written += [repr(lab.network), repr(vars(lab.network)), repr(accounts), lab.trace.jsonl()]
+    ours = [thing for thing in gc.get_objects() if type(thing).__module__.startswith("imsphone.")]
+    written += [repr(thing) for thing in ours]
+    haystack = "\n".join(written).encode("utf-8", "surrogateescape") + lab.trace.pcapng()
+    haystack += b"".join(record.data for record in lab.trace)
+    for secret in secrets:
+        for shape in shapes(secret):
+            assert shape not in haystack, "a secret is written down"
