@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from imsphone.lab.access import Access
 from imsphone.lab.dns import NameServer
 from imsphone.lab.hss import Hss
 from imsphone.lab.icscf import ICscf
@@ -77,7 +78,7 @@ class Network:
     """The network. `seed` decides its keys and all that its nodes draw; `terms` how long registrations last.
 
     `accounts` are its subscribers; without them alice, bob (AKA) and softphone1 (Digest) are. `media_link` stands
-    between every phone and the far end's sound, both ways.
+    between every phone and the far end's sound, `access_link` between every phone and the P-CSCF, both ways.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Network:
         accounts: tuple[Account, ...] | None = None,
         is_strict: bool = True,
         media_link: Link | None = None,
+        access_link: Link | None = None,
     ) -> None:
         self.realm = realm
         self.addresses = {name: Address(f"{base}.{last}", port) for name, (last, port) in _HOSTS.items()}
@@ -100,6 +102,9 @@ class Network:
         services = {f"sip:{name}@{realm}": f"sip:{at['far-end']}" for name in SERVICES}
         self.hss = Hss(at["hss"], f"hss.{realm}", realm, (), self.ids("hss"), services)
         self.pcscf = PCscf(at["p-cscf"], realm, at["i-cscf"], core, self.ids("p-cscf"), is_strict=is_strict)
+        self._gate: Machine = self.pcscf
+        if access_link is not None:
+            self._gate = Access(self.pcscf, access_link, core)
         self.icscf = ICscf(at["i-cscf"], realm, at["hss"], (server,), core, self.ids("i-cscf"))
         self.scscf = SCscf(at["s-cscf"], realm, at["hss"], at["i-cscf"], core, self.ids("s-cscf"), terms=terms)
         self.far_end = FarEnd(at["far-end"], realm, at["i-cscf"], self.ids("far-end"), link=media_link)
@@ -111,9 +116,9 @@ class Network:
 
     @property
     def nodes(self) -> dict[str, Machine]:
-        """The machines by name."""
+        """The machines by name, as the world is to run them."""
         return {
-            "p-cscf": self.pcscf,
+            "p-cscf": self._gate,
             "i-cscf": self.icscf,
             "s-cscf": self.scscf,
             "hss": self.hss,

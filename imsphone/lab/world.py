@@ -43,8 +43,6 @@ from imsphone.trace import Trace
 Answers = Mapping[type, Callable[[Any], Any]]
 
 _DEFAULT_DELAY_S: Final = 0.001
-_TCP_REPEAT_S: Final = 0.2
-_TCP_TRIES: Final = 8
 _FIRST_PASSING_PORT: Final = 49152
 _FIRST_MEDIA_PORT: Final = 40000
 _TICKS_AT_ONE_INSTANT: Final = 1000
@@ -272,7 +270,8 @@ class World:
             self._later(self.now + 2 * _DEFAULT_DELAY_S, self._lose, sender, flow)
             return
         arriving = Flow("UDP", flow.remote, flow.local)
-        for when in self._carry(sender.name, receiver.name):
+        link = self._link(sender.name, receiver.name)
+        for when in (self.now + _DEFAULT_DELAY_S,) if link is None else link.carry(self.now):
             self._later(when, self._deliver, receiver, data, arriving)
 
     def _send_in_order(self, sender: _Member, data: bytes, flow: Flow) -> None:
@@ -286,18 +285,14 @@ class World:
         if receiver is None:
             self._later(self.now + 2 * _DEFAULT_DELAY_S, self._lose, sender, flow)
             return
-        when = self.now
-        for _ in range(_TCP_TRIES):
-            if copies := self._carry(sender.name, receiver.name, when):
-                break
-            when += _TCP_REPEAT_S
-        else:
-            self._later(when, self._lose, sender, flow)
+        link = self._link(sender.name, receiver.name)
+        when = self.now + _DEFAULT_DELAY_S if link is None else link.carry_surely(self.now)
+        if when is None:
+            self._later(self.now, self._lose, sender, flow)
             return
         way = (arriving.remote, arriving.local)
-        arrival = max(copies[0], self._behind.get(way, copies[0]))
-        self._behind[way] = arrival
-        self._later(arrival, self._deliver, receiver, data, arriving)
+        self._behind[way] = when = max(when, self._behind.get(way, when))
+        self._later(when, self._deliver, receiver, data, arriving)
 
     def _connection(self, sender: _Member, flow: Flow) -> _Connection:
         connection = self._opened.get((sender.name, flow))
@@ -313,15 +308,14 @@ class World:
     def _close(self, connection: _Connection) -> None:
         self._opened.pop((connection.opener, connection.flow), None)
         self._accepted.pop((connection.flow.remote, connection.passing), None)
+        self._behind.pop((connection.flow.remote, connection.passing), None)
+        self._behind.pop((connection.passing, connection.flow.remote), None)
 
-    def _carry(self, sender: str, receiver: str, when: float | None = None) -> list[float]:
-        at = self.now if when is None else when
+    def _link(self, sender: str, receiver: str) -> Link | None:
         links = self._links
-        if links:
-            for key in ((sender, receiver), (sender, None), ("", receiver)):
-                if key in links:
-                    return links[key].carry(at)
-        return [at + _DEFAULT_DELAY_S]
+        if not links:
+            return None
+        return links.get((sender, receiver)) or links.get((sender, None)) or links.get(("", receiver))
 
     def _deliver(self, receiver: _Member, data: bytes, flow: Flow) -> None:
         if self.trace is not None:
