@@ -76,11 +76,11 @@ class ClientTransaction:
         if response.status < 200:
             if not self.is_waiting:
                 return [], False
-            self.state = "proceeding"
-            if self.is_invite:
-                self._repeat_at = self._end_at = None  # 17.1.1.2: no more repeats, no Timer B
-            else:
+            if self.state == "calling":
+                self._repeat_at = self._end_at = None  # 17.1.1.2: no more repeats, no Timer B; a later limit stays
+            elif not self.is_invite:
                 self._interval_s = self.timers.t2_s  # 17.1.2.2
+            self.state = "proceeding"
             return [], True
         if self.is_invite:
             return self._invite_final(response, now)
