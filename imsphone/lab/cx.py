@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from imsphone.errors import ParseError
+from imsphone.events import Violated
 from imsphone.lab import diameter
 from imsphone.lab.diameter import Avp, Avps, Message
 from imsphone.machine import Effect, Flow, Ids, Send, Tell
@@ -231,11 +232,12 @@ class Cx:
         return [] if self._opening is not None else self._open()
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
-        """A Diameter message from the HSS. What cannot be read or was not asked for is dropped."""
+        """A Diameter message from the HSS. What cannot be read is told, what was not asked for is dropped."""
         try:
             message = diameter.parse(data)
-        except ParseError:
-            return []
+        except ParseError as error:
+            what = f"a message that is no Diameter: {error}"
+            return [Tell(Violated(at=now, what=what, clause="RFC 6733 3", did="dropped it", source=str(flow.remote)))]
         if message.is_request:
             return self._serve(message)
         if message.hop_by_hop == self._opening:

@@ -42,7 +42,8 @@ _NOT_FROM_A_PHONE: Final = (
     "Security-Client",
     "Security-Verify",
 )
-_NOT_FOR_A_PHONE: Final = ("P-Charging-Vector", "P-Charging-Function-Addresses")
+# What the core says to itself, and where the other phone is: not for a phone's eyes (TS 24.229 4.4, 5.2.6.4.3).
+_NOT_FOR_A_PHONE: Final = ("P-Charging-Vector", "P-Charging-Function-Addresses", "P-Access-Network-Info")
 
 
 class PCscf(Node):
@@ -91,7 +92,10 @@ class PCscf(Node):
 
     def acknowledge(self, request: Request, flow: Flow, now: float) -> list[Effect]:
         own = self.pop_own_route(request)
-        target = self._way(request, own)
+        if flow.remote.host in self._core:
+            target = self._way(request, own)
+        else:
+            target = self._into_core(request) if self.bindings.at(source(request, flow)) else None
         if target is None:
             return []
         self.count_hop(request)
@@ -170,13 +174,13 @@ class PCscf(Node):
         bindings = self.bindings.at(source(request, flow))
         if not bindings:
             return self.respond(transaction, 403, now, "Register First")
-        own = self.pop_own_route(request)
+        self.pop_own_route(request)
         for name in _NOT_FROM_A_PHONE:
             if name != "P-Preferred-Identity":
                 request.headers.remove(name)
         if request.to.tag:
             request.headers.remove("P-Preferred-Identity")
-            return self._onward(request, transaction, own, now)
+            return self._onward(request, transaction, self._into_core(request), now, _hide_the_core)
         route = tuple(_bare_route(entry) for entry in request.routes)
         binding = next((known for known in bindings if known.service_route == route), None)
         if binding is None:
@@ -189,19 +193,24 @@ class PCscf(Node):
         request.headers.add("P-Asserted-Identity", str(asserted))
         request.headers.add("P-Charging-Vector", self._charging())
         self.record_route(request, binding.token)
-        return self._onward(request, transaction, None, now)
+        return self._onward(request, transaction, self._into_core(request), now, _hide_the_core)
+
+    def _into_core(self, request: Request) -> Flow | None:
+        """The way on for a request of a phone: into the core by its Route, and nowhere else (5.2.6.3)."""
+        target = self.next_hop(request) if "Route" in request.headers else None
+        return target if target is not None and target.remote.host in self._core else None
 
     # Requests of the core, 5.2.6.4 ------------------------------------------------------------------------------------
 
     def _from_core(self, request: Request, transaction: ServerTransaction, now: float) -> list[Effect]:
         own = self.pop_own_route(request)
+        for name in _NOT_FOR_A_PHONE:
+            request.headers.remove(name)
         if own is None or request.to.tag:
-            return self._onward(request, transaction, own, now)
+            return self._onward(request, transaction, self._way(request, own), now)
         binding = self.bindings.get(own.user)
         if binding is None:
             return self.respond(transaction, 480, now)  # the core believes what has ended here meanwhile
-        for name in _NOT_FOR_A_PHONE:
-            request.headers.remove(name)
         if "id" in (request.headers.get("Privacy") or "").split(";"):  # RFC 3325 9.3
             request.headers.remove("P-Asserted-Identity")
         self.record_route(request, binding.token)
@@ -214,19 +223,18 @@ class PCscf(Node):
                 response.headers.add("P-Asserted-Identity", called)
             return []
 
-        return self._onward(request, transaction, own, now, edit)
+        return self._onward(request, transaction, self._way(request, own), now, edit)
 
     def _onward(
         self,
         request: Request,
         transaction: ServerTransaction,
-        own: Uri | None,
+        target: Flow | None,
         now: float,
         edit: Edit | None = None,
     ) -> list[Effect]:
-        target = self._way(request, own)
         if target is None:
-            return self.respond(transaction, 404, now)
+            return self.respond(transaction, 403, now, "Nowhere to Go")
         self.count_hop(request)
         timers = None if target.remote.host in self._core else TS_24_229
         return self.forward(transaction, [(request, target)], now, edit, timers)
@@ -255,6 +263,13 @@ def _strip_keys(response: Response) -> None:
             for challenge in challenges
         ]
         response.headers.set("WWW-Authenticate", *values)
+
+
+def _hide_the_core(response: Response, now: float) -> list[Effect]:
+    """An answer on its way to the phone that asked."""
+    for name in _NOT_FOR_A_PHONE:
+        response.headers.remove(name)
+    return []
 
 
 def _bare_route(route: NameAddr) -> str:

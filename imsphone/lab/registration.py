@@ -106,6 +106,7 @@ class Registering:
         """A REGISTER has come. Raises ParseError where it cannot be read."""
         server = self._server
         impu = canonical_impu(request.to.uri)
+        request.headers.get_all("Path")  # what cannot be read is refused now, not after the HSS has been asked
         credentials = next(iter(request.credentials()), None)
         impi = (credentials.get("username") if credentials else "") or impi_of(request.to.uri)
         if credentials is None:

@@ -23,7 +23,7 @@ def sent(effects: list[Effect]) -> list[Message]:
 
 
 def told(effects: list[Effect]) -> list[CxAnswered]:
-    return [effect.event for effect in effects if isinstance(effect, Tell)]
+    return [effect.event for effect in effects if isinstance(effect, Tell) and isinstance(effect.event, CxAnswered)]
 
 
 def answer(request: Message, code: int = 2001) -> bytes:

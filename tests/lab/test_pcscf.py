@@ -155,6 +155,34 @@ def test_a_phone_that_needs_sec_agree_learns_that_it_is_not_there(alice: Registr
     assert header(answer, "Unsupported") == "sec-agree"
 
 
+@pytest.mark.parametrize("target", ["sip:127.0.0.12:5060", "sip:bob@127.0.0.12"])
+def test_a_phone_reaches_another_through_the_core_only(
+    alice: Registrant, bob: Registrant, network: Network, target: str
+) -> None:
+    alice.come_in()
+    bob.come_in()
+    [binding] = network.pcscf.bindings.at(bob.address)
+    route = f"Route: <sip:{binding.token}@{alice.pcscf};lr>"
+    for method in ("BYE", "ACK"):
+        alice.send(
+            f"{method} {target} SIP/2.0\nVia: {{via}}\nMax-Forwards: 70\n{route}\n"
+            f"From: <sip:alice@{REALM}>;tag=1\nTo: <sip:bob@{REALM}>;tag=2\nCall-ID: x\nCSeq: 1 {method}\n\n"
+        )
+    assert alice.next("SIP/2.0").startswith("SIP/2.0 403")
+    assert bob.heard == []
+
+
+def test_where_a_phone_is_stays_in_the_core(alice: Registrant, bob: Registrant) -> None:
+    alice.come_in()
+    bob.come_in()
+    alice.invite(f"sip:bob@{REALM}", "P-Access-Network-Info: 3GPP-E-UTRAN-FDD; utran-cell-id-3gpp=0010100010000000A")
+    invite = bob.next("INVITE")
+    assert header(invite, "P-Access-Network-Info") == ""
+    contact = f"Contact: <sip:bob@{bob.address}>"
+    bob.reply(invite, "180 Ringing", contact, "P-Access-Network-Info: IEEE-802.11", tag="b")
+    assert header(alice.next("SIP/2.0 180"), "P-Access-Network-Info") == ""
+
+
 def test_privacy_hides_the_caller_from_the_called_phone_only(alice: Registrant, bob: Registrant, world: World) -> None:
     alice.come_in()
     bob.come_in()
