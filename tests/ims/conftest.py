@@ -229,7 +229,7 @@ class Bench:
         return question
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_bench() -> type[Bench]:
     """For a phone of one's own: a password, keys of the profile."""
     return Bench

@@ -1,4 +1,4 @@
-"""The called side, message by message. The far end's messages are those of a P-CSCF, as `Bench.far_request` has them."""
+"""The called side, message by message. What the far end says, `Bench.far_request` writes."""
 
 from __future__ import annotations
 
