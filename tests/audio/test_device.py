@@ -99,10 +99,10 @@ for tick in range(300):
     time.sleep(max(0, start + (tick + 1) / 100 - time.monotonic()))
 sink.close()
 source.close()
-sound = np.concatenate(heard)[48000:].astype(float)
-spectrum = np.abs(np.fft.rfft(sound * np.hanning(sound.size)))
-hz = np.argmax(spectrum) * 48000 / sound.size
-print(round(hz), round(sound.std()), round(100 * (spectrum.sum() - np.sort(spectrum)[-5:].sum()) / spectrum.sum()))
+pieces = np.concatenate(heard)[48000:].astype(float).reshape(-1, 9600)  # 200 ms each
+power = np.abs(np.fft.rfft(pieces * np.hanning(9600))) ** 2
+share = power[:, 98:103].sum(axis=1) / (power.sum(axis=1) + 1)  # 490 to 510 Hz
+print(round(100 * np.median(share)), round(np.median(pieces.std(axis=1))))
 """
 
 
@@ -141,7 +141,7 @@ def test_a_tone_played_is_a_tone_recorded(jack: dict[str, str]) -> None:
     if talk.returncode == 77:
         pytest.skip("this PortAudio does not speak JACK; Debian's libportaudio2 does")
     assert talk.returncode == 0, talk.stderr
-    hz, level, rest_percent = map(int, talk.stdout.split())
-    assert hz == pytest.approx(500, abs=1)
+    # The middle of ten pieces, because a busy machine makes any card stumble now and then.
+    share_percent, level = map(int, talk.stdout.split())
+    assert share_percent > 95
     assert level == pytest.approx(8000 / 2**0.5, rel=0.1)
-    assert rest_percent < 10
