@@ -63,7 +63,7 @@ async def test_nothing_that_is_written_down_holds_a_secret(lab: ServedLab, caplo
     written += [record.getMessage() for record in caplog.records]
     written += [repr(thing) for phone in phones for thing in (phone, phone.profile, phone.ue, vars(phone))]
     written += [repr(lab.network), repr(vars(lab.network)), repr(accounts), lab.trace.jsonl()]
-    ours = [thing for thing in gc.get_objects() if type(thing).__module__.startswith("imsphone.")]
+    ours = [thing for thing in gc.get_objects() if str(type(thing).__module__).startswith("imsphone.")]
     written += [repr(thing) for thing in ours]
     haystack = "\n".join(written).encode("utf-8", "surrogateescape") + lab.trace.pcapng()
     haystack += b"".join(record.data for record in lab.trace)
