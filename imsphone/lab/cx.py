@@ -179,6 +179,13 @@ class Cx:
         self._realm = realm
         self._flow = flow
         self._ids = ids
+        self._always = (
+            application(),
+            Avp.of(diameter.AUTH_SESSION_STATE, NO_STATE_MAINTAINED),
+            Avp.of(diameter.ORIGIN_HOST, host),
+            Avp.of(diameter.ORIGIN_REALM, realm),
+            Avp.of(diameter.DESTINATION_REALM, realm),
+        )
         self._is_open = False
         self._opening: int | None = None
         self._hop_by_hop = ids.number(32)
@@ -212,11 +219,7 @@ class Cx:
             Avps(
                 [
                     Avp.of(diameter.SESSION_ID, f"{self._host};0;{self._session}"),
-                    application(),
-                    Avp.of(diameter.AUTH_SESSION_STATE, NO_STATE_MAINTAINED),
-                    Avp.of(diameter.ORIGIN_HOST, self._host),
-                    Avp.of(diameter.ORIGIN_REALM, self._realm),
-                    Avp.of(diameter.DESTINATION_REALM, self._realm),
+                    *self._always,
                     *avps,
                 ]
             ),

@@ -51,6 +51,9 @@ class Hss:
         self._host = host
         self._realm = realm
         self._ids = ids
+        self._application = cx.application()
+        self._stateless = Avp.of(diameter.AUTH_SESSION_STATE, cx.NO_STATE_MAINTAINED)
+        self._origin = (Avp.of(diameter.ORIGIN_HOST, host), Avp.of(diameter.ORIGIN_REALM, realm))
         self._subscribers: dict[str, Subscriber] = {}
         self._by_impu: dict[str, Subscriber] = {}
         self._services = services or {}
@@ -139,11 +142,10 @@ class Hss:
         return request.answer(
             [
                 *_session(request),
-                cx.application(),
+                self._application,
                 result,
-                Avp.of(diameter.AUTH_SESSION_STATE, cx.NO_STATE_MAINTAINED),
-                Avp.of(diameter.ORIGIN_HOST, self._host),
-                Avp.of(diameter.ORIGIN_REALM, self._realm),
+                self._stateless,
+                *self._origin,
                 *avps,
             ]
         )
@@ -167,8 +169,7 @@ class Hss:
         avps = [
             *_session(request),
             Avp.of(diameter.RESULT_CODE, result),
-            Avp.of(diameter.ORIGIN_HOST, self._host),
-            Avp.of(diameter.ORIGIN_REALM, self._realm),
+            *self._origin,
         ]
         return request.answer(avps, is_error=3000 <= result < 4000)  # RFC 6733 7.1.3: the E bit for 3xxx
 

@@ -25,8 +25,10 @@ from imsphone.sip.digest import is_aka
 from imsphone.sip.fields import Challenge, NameAddr
 from imsphone.sip.message import Request, Response
 from imsphone.sip.server import ServerTransaction
+from imsphone.sip.validation import examine_require
 
 DEFAULT_EXPIRES_S: Final = 3600
+_UNDERSTOOD: Final = frozenset(("path",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,8 @@ class Registering:
         """Ends what has lasted long enough and tells the HSS (5.4.1.2.1 and 5.4.1.4)."""
         effects: list[Effect] = []
         for registration in self.registrar.end(now):
-            effects += self._tell_hss(registration.profile.impi, registration.profile.impus[0], _TIMEOUT, now)
+            profile = registration.profile
+            effects += self._tell_hss(profile.impi, profile.impus[0], cx.TIMEOUT_DEREGISTRATION, now)
         for missed in self._awaited.end(now):
             if missed.is_proven:
                 continue
@@ -106,6 +109,9 @@ class Registering:
         """A REGISTER has come. Raises ParseError where it cannot be read."""
         server = self._server
         impu = canonical_impu(request.to.uri)
+        fault = examine_require(request, _UNDERSTOOD)
+        if fault is not None:
+            return server.respond(transaction, 420, now, Unsupported=fault.headers[0][1])
         request.headers.get_all("Path")  # what cannot be read is refused now, not after the HSS has been asked
         credentials = next(iter(request.credentials()), None)
         impi = (credentials.get("username") if credentials else "") or impi_of(request.to.uri)
@@ -278,9 +284,6 @@ class Registering:
     def _tell_hss(self, impi: str, impu: str, kind: int, now: float) -> list[Effect]:
         question = cx.server_assignment(impi, impu, self._server.name, kind, has_profile=True)
         return self._server.cx.ask(cx.SERVER_ASSIGNMENT, question, None, now)
-
-
-_TIMEOUT: Final = cx.TIMEOUT_DEREGISTRATION
 
 
 def _without_expires(contact: NameAddr) -> NameAddr:

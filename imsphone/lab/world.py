@@ -54,6 +54,7 @@ class _Member:
     machine: Machine
     hosts: tuple[str | Address, ...]
     answers: Answers
+    answers_after_s: float
     media: str | None
     told: list[Any] = field(default_factory=list)
     listeners: list[Callable[[Any], None]] = field(default_factory=list)
@@ -103,16 +104,18 @@ class World:
         hosts: Iterable[str | Address],
         answers: Answers | None = None,
         media: str | None = None,
+        answers_after_s: float = 0.0,
     ) -> None:
         """Put a machine into the world. It holds `hosts`: a host with all its ports, or one `Address` only.
 
-        `answers` maps a question's type to a function that answers it; `Resolve` and `OpenMedia` have an answer here
-        without one. Packets to the media addresses that OpenMedia gave out go to the machine called `media`; without
-        that they are traced and dropped. Raises ValueError where the name or a host is taken.
+        `answers` maps a question's type to a function that answers it, at once or `answers_after_s` later; `Resolve`
+        and `OpenMedia` have an answer here without one. Packets to the media addresses that OpenMedia gave out go to
+        the machine called `media`; without that they are traced and dropped. Raises ValueError where the name or a host
+        is taken.
         """
         if name in self._members:
             raise ValueError(f"there is a machine called {name} already: give this one another name")
-        member = _Member(name, machine, tuple(hosts), answers or {}, media)
+        member = _Member(name, machine, tuple(hosts), answers or {}, answers_after_s, media)
         for host in member.hosts:
             if host in self._holders:
                 raise ValueError(f"{host} belongs to {self._holders[host].name}: give {name} another address")
@@ -244,7 +247,8 @@ class World:
                 for listener in member.listeners:
                     listener(effect.event)
             else:
-                self._later(self.now, self._reply, member, effect, self._answer(member, effect.question))
+                result = self._answer(member, effect.question)
+                self._later(self.now + member.answers_after_s, self._reply, member, effect, result)
 
     def _reply(self, member: _Member, ask: Ask, result: Any) -> None:
         self._step(member, member.machine.answer, ask, result)

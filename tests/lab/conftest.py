@@ -144,7 +144,7 @@ class Registrant(Handset):
         params = {"username": self.account.impi, "realm": REALM, "nonce": "", "uri": f"sip:{REALM}", "response": ""}
         return "Digest " + ", ".join(f'{name}="{value}"' for name, value in (params | changes).items())
 
-    def proof(self, challenge: str, *, password: bytes | None = None, auts: bytes | None = None) -> str:
+    def proof(self, challenge: str, *, password: bytes | None = None, auts: bytes | None = None, nc: int = 1) -> str:
         """The Authorization for a 401, worked out here from RFC 2617 3.2.2 and RFC 3310."""
         value = header(challenge, "WWW-Authenticate")
         nonce = re.search(r'nonce="([^"]*)"', value)
@@ -162,9 +162,9 @@ class Registrant(Handset):
         digest = (lambda data: hashlib.sha256(data).hexdigest()) if algorithm[1] == "SHA-256" else md5
         ha1 = digest(f"{self.account.impi}:{REALM}:".encode() + password)
         ha2 = digest(f"REGISTER:sip:{REALM}".encode())
-        response = digest(f"{ha1}:{nonce[1]}:00000001:0a4f113b:auth:{ha2}".encode())
+        response = digest(f"{ha1}:{nonce[1]}:{nc:08x}:0a4f113b:auth:{ha2}".encode())
         text = self.first_authorization(nonce=nonce[1], response=response)
-        text += f', algorithm={algorithm[1]}, qop=auth, nc=00000001, cnonce="0a4f113b"'
+        text += f', algorithm={algorithm[1]}, qop=auth, nc={nc:08x}, cnonce="0a4f113b"'
         opaque = re.search(r'opaque="([^"]*)"', value)
         text += f', opaque="{opaque[1]}"' if opaque else ""
         return text + (f', auts="{base64.b64encode(auts).decode()}"' if auts is not None else "")

@@ -259,6 +259,13 @@ def test_questions_are_answered_at_the_same_instant(world: World) -> None:
     ]
 
 
+def test_an_answer_may_take_its_time(world: World) -> None:
+    world.attach("slow", one := Scribe(), ["127.0.0.7"], {str: str.upper}, answers_after_s=2.5)
+    world.perform("slow", [Ask("what?", "x")])
+    world.run_for(10)
+    assert one.notes == [(102.5, "answer", ("x", "WHAT?"))]
+
+
 def test_media_addresses_are_pairs_and_go_to_whom_they_should(world: World, a: Scribe, b: Scribe) -> None:
     world.attach("ear", ear := Scribe(), ["127.0.0.3"])
     world.attach("phone", phone := Scribe(), ["127.0.0.4"], media="ear")
