@@ -59,7 +59,7 @@ def test_long_values_cost_linear_time(beginning: str) -> None:
                 read(text)
 
 
-HEADS = [b"", b"\r\n", b"INVITE sip:a SIP/2.0\r\n", b"INVITE ", b"SIP/2.0 200 ", b"INVITE sip:a SIP/2.0\r\nX: a\r\n "]
+HEADS = [b"", b"\r\n", b"INVITE sip:a SIP/2.0\r\n", b"INVITE ", b"SIP/2.0 200 ", b"INVITE sip:a SIP/2.0\r\nX: a\r\n b"]
 LINES = [
     b" ", b"\r\n ", b"\r\n", b"\n", b"\r", b"a", b":", b"a:\r\n", b"a:b\n", b" a:\r\n", b"Via: SIP/2.0/UDP h\r\n",
     b"v:,\r\n", b"X  :y\r\n\t", b"l:1\r\n", b"\nl:", b"\nContent-Length:\r\n ", b"x SIP/2.0 ", b" SIP/", b"\xff",
