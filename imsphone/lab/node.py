@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from imsphone.errors import ParseError
 from imsphone.lab.proxy import Edit, Forwarding
-from imsphone.machine import Address, Ask, Effect, Flow, Ids, Tell
+from imsphone.machine import Address, Ask, Effect, Flow, Ids, Tell, Transport
 from imsphone.sip.client import ClientTransaction
 from imsphone.sip.fields import NameAddr
 from imsphone.sip.message import Request, Response
@@ -175,13 +175,13 @@ class Node:
 
     def hop(self, uri: Uri) -> Flow | None:
         """The flow to the host of this URI."""
-        transport = "TCP" if uri.params and uri.transport == "TCP" else "UDP"
+        transport: Transport = "TCP" if uri.params and uri.transport == "TCP" else "UDP"
         known = self.names.get(uri.host)
         if known is None:
             if not is_literal(uri.host):
                 return None
             known = Address(uri.host, uri.port or _SIP_PORT)
-        return Flow(transport, self.address, known)  # type: ignore[arg-type]
+        return Flow(transport, self.address, known)
 
     @staticmethod
     def count_hop(request: Request) -> None:

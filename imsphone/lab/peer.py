@@ -23,7 +23,8 @@ from imsphone.lab.call import ALLOW, Call
 from imsphone.lab.calling import Calling
 from imsphone.lab.leg import Service
 from imsphone.lab.link import Link
-from imsphone.machine import Address, Ask, Effect, Flow, Ids, Tell
+from imsphone.lab.node import is_literal
+from imsphone.machine import Address, Ask, Effect, Flow, Ids, Tell, Transport
 from imsphone.sip.message import Request
 from imsphone.sip.server import ServerTransaction
 from imsphone.sip.transactions import (
@@ -126,9 +127,10 @@ class FarEnd:
     # For the calls ----------------------------------------------------------------------------------------------------
 
     def hop(self, uri: Uri) -> Flow:
-        """The flow to the host of this URI; a core names its nodes by literals."""
-        transport = "TCP" if uri.transport == "TCP" else "UDP"
-        return Flow(transport, self.address, Address(uri.host, uri.port or 5060))  # type: ignore[arg-type]
+        """The flow to the host of this URI; what a core does not name by a literal goes to the I-CSCF."""
+        transport: Transport = "TCP" if uri.transport == "TCP" else "UDP"
+        there = Address(uri.host, uri.port or 5060) if is_literal(uri.host) else self._entry
+        return Flow(transport, self.address, there)
 
     def links(self) -> tuple[Link, Link] | None:
         """The two ways of one call's RTP, each with a fate of its own."""
@@ -142,13 +144,15 @@ class FarEnd:
     def _act(self, call: Call, act: Callable[[], list[Effect]]) -> list[Effect]:
         """Lets a call act and sets its alarm; frees what it held once it is over."""
         effects = act()
-        if call.is_over and self.calls.get(call.key) is call:
+        if self.calls.get(call.key) is not call:
+            return effects  # it was over before: this is an echo of it
+        self._alarms.set(call.key, None if call.is_over else call.deadline)
+        if call.is_over:
             del self.calls[call.key]
             if call.media is not None:
                 for port in (call.media.port, call.media.port + 1):
                     self._by_media.pop(Address(call.media.host, port), None)
                 self._free.append(call.media)
-        self._alarms.set(call.key, None if call.is_over else call.deadline)
         return effects
 
     def _begin(self, call: Answering | Calling, act: Callable[[], list[Effect]], now: float) -> list[Effect]:
