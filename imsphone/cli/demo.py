@@ -29,7 +29,6 @@ from imsphone.trace import Trace
 if TYPE_CHECKING:
     from imsphone.audio.endpoint import Audio
     from imsphone.call import Call
-    from imsphone.lab.link import Link
     from imsphone.lab.network import Network
     from imsphone.phone import Phone
 
@@ -135,7 +134,7 @@ class _Demo:
         async with contextlib.AsyncExitStack() as stack:
             with self._step("lab: P-, I-, S-CSCF, HSS, DNS"):
                 await stack.enter_async_context(serve(network, trace=self.trace))
-            alice = await stack.enter_async_context(self._phone(network, "alice", self._alice_audio(), self._link()))
+            alice = await stack.enter_async_context(self._phone(network, "alice", self._alice_audio(), twin=0))
             with self._step("alice registers by IMS AKA"):
                 await alice.register()
             target = await self._far_end(network, stack)
@@ -160,19 +159,15 @@ class _Demo:
             self.options = replace(self.options, is_spoken=False)
             return silence
 
-    def _link(self) -> Link | None:
-        """The bad link, at alice's sockets: on her way out and on her way in, each with its own fate."""
+    def _phone(self, network: Network, name: str, audio: Audio, twin: int) -> Phone:
+        """A phone; what comes to its RTP sockets passes the bad link, each phone's with a fate of its own."""
         from imsphone.lab.link import Link
-
-        options = self.options
-        if not options.loss_percent and not options.jitter_ms:
-            return None
-        return Link(loss=options.loss_percent / 100, jitter_ms=options.jitter_ms, seed=options.seed)
-
-    def _phone(self, network: Network, name: str, audio: Audio, link: Link | None = None) -> Phone:
         from imsphone.phone import Phone
         from imsphone.profile import Profile
 
+        options, link = self.options, None
+        if options.loss_percent or options.jitter_ms:
+            link = Link(loss=options.loss_percent / 100, jitter_ms=options.jitter_ms, seed=options.seed).twin(twin)
         profile = Profile(**network.profile(name))
         isim = network.accounts[name].isim()
         return Phone(profile, isim=isim, audio=audio, trace=self.trace, name=name, link=link)
@@ -198,7 +193,7 @@ class _Demo:
                 peer = await stack.enter_async_context(ForeignPhone(orders))
                 await peer.registered()
             return account.impus[0]
-        bob = self._phone(network, "bob", echo)
+        bob = self._phone(network, "bob", echo, twin=1)
         await stack.enter_async_context(bob)
         with self._step("bob registers by IMS AKA"):
             await bob.register()
