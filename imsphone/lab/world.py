@@ -80,7 +80,7 @@ class World:
     def __init__(self, seed: int = 0, start: float = 0.0, trace: Trace | bool | None = True) -> None:
         self.seed = seed
         self.now = start
-        self.trace = Trace() if trace is True else (trace or None)
+        self.trace = Trace() if trace is True else None if trace is False else trace
         self.names: dict[str, list[Address]] = {}
         self._members: dict[str, _Member] = {}
         self._holders: dict[str | Address, _Member] = {}

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from imsphone.lab.link import Link
 from imsphone.lab.world import World
 from imsphone.machine import Address, Ask, Authenticate, Effect, Flow, OpenMedia, Resolve, Send, Tell
+from imsphone.trace import Trace
 
 A, B = Address("127.0.0.1", 5060), Address("127.0.0.2", 5060)
 UDP, TCP = Flow("UDP", A, B), Flow("TCP", A, B)
@@ -317,6 +318,15 @@ def test_without_a_trace_nothing_is_kept() -> None:
     world.perform("a", [Send(b"x", UDP)])
     world.run_for(1)
     assert world.trace is None
+
+
+def test_a_trace_that_is_handed_in_is_filled() -> None:
+    trace = Trace()
+    world = World(trace=trace)
+    world.attach("a", Scribe(), ["127.0.0.1"])
+    world.perform("a", [Send(b"x", UDP)])
+    assert world.trace is trace
+    assert [record.data for record in trace] == [b"x"]
 
 
 @given(st.integers(0, 5), st.lists(st.sampled_from(["UDP", "TCP"]), max_size=20))
