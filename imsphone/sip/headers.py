@@ -108,16 +108,17 @@ class Headers:
     def set(self, name: str, *values: str) -> None:
         """These values instead of the present ones, at the place of the first of them; without values: removes."""
         name = canonical(name)
-        lower = name.lower()
-        at = len(self._items)
-        kept: list[tuple[str, str]] = []
-        for item in self._items:
-            if item[0].lower() == lower:
-                at = min(at, len(kept))
-            else:
-                kept.append(item)
-        kept[at:at] = [(name, value) for value in values]
-        self._items = kept
+        if name in _CANONICAL:  # then every line has this spelling
+            present = [index for index, item in enumerate(self._items) if item[0] == name]
+        else:
+            lower = name.lower()
+            present = [index for index, item in enumerate(self._items) if item[0].lower() == lower]
+        items = self._items.copy()
+        for index in reversed(present):
+            del items[index]
+        at = present[0] if present else len(items)
+        items[at:at] = [(name, value) for value in values]
+        self._items = items
 
     def remove(self, name: str) -> None:
         """Takes all lines of this name away."""
