@@ -78,7 +78,7 @@ class OutgoingCall(Session):
         return min(times) if times else None
 
     def legs(self) -> list[Leg]:
-        return list(self._legs.values())
+        return [self.leg] if self.leg else list(self._legs.values())
 
     def _refuse_offer(self, request: Request, leg: Leg) -> int:
         if request.method == "INVITE" and self._phase in ("calling", "proceeding"):
@@ -210,7 +210,6 @@ class OutgoingCall(Session):
         if leg.negotiation.is_offering and not self._is_answer(leg.negotiation, response):
             return [*effects, *self._say_goodbye(leg, now), *self._end("local", now, 488, "no usable media")]
         self._phase, self.leg = "active", leg
-        self._legs = {leg.dialog.remote.tag: leg}
         asserted = asserted_identity(response)
         self.remote = str(asserted.uri) if asserted else self.remote
         return [*effects, Tell(CallAnswered(at=now, call=self.key, remote=self.remote)), *self._news(leg, now)]
@@ -226,7 +225,7 @@ class OutgoingCall(Session):
             return self._acks[tag]
         if len(self._acks) >= _MOST_LEGS:
             return []
-        leg = Leg(Dialog.from_response(self._request, response), self._fork())
+        leg = self._leg_for(response)  # with the CSeq that its PRACKs have reached
         effects = [*self._acknowledge(response, leg), *self._say_goodbye(leg, now)]
         if self._phase == "cancelling":
             self._phase = "ended"
@@ -248,12 +247,9 @@ class OutgoingCall(Session):
         if leg is None:
             if len(self._legs) >= _MOST_LEGS:
                 raise ParseError(f"at most {_MOST_LEGS} dialogs of one INVITE")
-            leg = self._legs[tag] = Leg(Dialog.from_response(self._request, response), self._fork())
+            assert self._offer is not None  # no response before the INVITE, no INVITE without an offer
+            leg = self._legs[tag] = Leg(Dialog.from_response(self._request, response), self._offer.fork())
         return leg
-
-    def _fork(self) -> Negotiation:
-        assert self._offer is not None  # no response before the INVITE, no INVITE without an offer
-        return self._offer.fork()
 
     # The ends ---------------------------------------------------------------------------------------------------------
 

@@ -302,10 +302,11 @@ def test_a_call_that_nobody_heard_of_yet_is_cancelled_as_soon_as_it_can_be(phone
 def test_a_200_that_crosses_the_cancel_is_taken_and_ended(phone: Any) -> None:
     key = phone.call()
     invite = phone.request
-    phone.reply("180 Ringing", ONE)
+    phone.reply("180 Ringing", RELIABLE.format(1) + ONE)
     phone.do(phone.ue.hangup, key)
     phone.reply("200 OK", ONE, phone.sdp_answer, to=invite)
-    assert phone.labels == ["INVITE", "CANCEL", "ACK", "BYE"]
+    assert phone.labels == ["INVITE", "PRACK", "CANCEL", "ACK", "BYE"]
+    assert phone.request.cseq.number == 3  # the dialog has seen the PRACK
     assert phone.names == ["CallRinging", "CallEnded"]
     phone.reply("200 OK", ONE, phone.sdp_answer, to=invite)  # the ACK was lost
     assert [data[:3] for data in phone.sent].count(b"ACK") == 2
