@@ -22,7 +22,8 @@ from imsphone.sip.timers import Timers
 class ClientTransaction:
     """One request on one flow, from its first octet until its last late answer.
 
-    `state` is calling (INVITE) or trying, proceeding, completed, accepted, done. `mark` is the owner's own note.
+    `state` is calling (INVITE) or trying, proceeding, completed, accepted, done. `mark` is the owner's own note,
+    `data` the request as it leaves.
     """
 
     def __init__(self, request: Request, flow: Flow, timers: Timers, now: float, mark: object = None) -> None:
@@ -31,14 +32,14 @@ class ClientTransaction:
         self.mark = mark
         self.is_invite = request.method == "INVITE"
         self.state = "calling" if self.is_invite else "trying"
-        self.key = (request.via.branch, request.cseq.method)
+        self.key = (request.via.branch, request.method)
         self.final: Response | None = None
         self.is_cancelled = False
         self.was_upgraded = False  # TCP by size alone: UDP is left to try (RFC 3261 18.1.1)
         self.timers = timers
         self.alarm: float | None = None  # the owner's, of the deadline it knows
         self._interval_s = timers.t1_s
-        self._data = bytes(request)
+        self.data = bytes(request)
         self._ack: bytes | None = None
         self._repeat_at: float | None = now + timers.t1_s if flow.transport == "UDP" else None  # Timer A or E
         self._end_at: float | None = now + timers.timeout_s  # Timer B or F
@@ -61,11 +62,11 @@ class ClientTransaction:
 
     def start(self) -> list[Effect]:
         """The request's first copy."""
-        return [Send(self._data, self.flow)]
+        return [Send(self.data, self.flow)]
 
     def move(self, request: Request, flow: Flow, now: float) -> list[Effect]:
         """Starts over on another transport (RFC 3261 18.1.1: TCP refused, UDP tried). Timer B or F runs on."""
-        self.request, self.flow, self._data = request, flow, bytes(request)
+        self.request, self.flow, self.data = request, flow, bytes(request)
         self._repeat_at = now + self.timers.t1_s if flow.transport == "UDP" else None
         return self.start()
 

@@ -101,17 +101,24 @@ class Transactions:
     ) -> tuple[ClientTransaction, list[Effect]]:
         """Sends a request in a new transaction: adds the Via, goes over to TCP where UDP is too small for it."""
         branch = self._ids.branch()
-        sent, sent_flow = self._fit(request, flow, branch)
-        transaction = ClientTransaction(sent, sent_flow, timers or self._timers, now, mark)
-        transaction.was_upgraded = sent_flow.transport != flow.transport
+        timers = timers or self._timers
+        transaction = ClientTransaction(self._with_via(request, flow, branch), flow, timers, now, mark)
+        if _is_too_large(transaction.data, flow):
+            flow = flow.over("TCP")
+            transaction = ClientTransaction(self._with_via(request, flow, branch), flow, timers, now, mark)
+            transaction.was_upgraded = True
         self._clients[transaction.key] = transaction
         self._arm(transaction)
         return transaction, transaction.start()
 
     def send(self, request: Request, flow: Flow) -> list[Effect]:
         """Sends a request without a transaction: the ACK of a 2xx (RFC 3261 13.2.2.4)."""
-        sent, sent_flow = self._fit(request, flow, self._ids.branch())
-        return [Send(bytes(sent), sent_flow)]
+        branch = self._ids.branch()
+        data = bytes(self._with_via(request, flow, branch))
+        if _is_too_large(data, flow):
+            flow = flow.over("TCP")
+            data = bytes(self._with_via(request, flow, branch))
+        return [Send(data, flow)]
 
     def respond(self, transaction: ServerTransaction, response: Response, now: float) -> list[Effect]:
         """Sends a response of this transaction, where RFC 3261 18.2.2 and RFC 3581 4 say.
@@ -157,18 +164,11 @@ class Transactions:
         self._arm(transaction)
         return canceller.start()
 
-    def _fit(self, request: Request, flow: Flow, branch: str) -> tuple[Request, Flow]:
-        sent = request.copy()
-        sent.headers.prepend("Via", self._via(flow, branch))
-        if flow.transport == "UDP" and len(bytes(sent)) > UDP_LIMIT_BYTES:
-            flow = flow.over("TCP")
-            sent = request.copy()
-            sent.headers.prepend("Via", self._via(flow, branch))
-        return sent, flow
-
     @staticmethod
-    def _via(flow: Flow, branch: str) -> str:
-        return f"SIP/2.0/{flow.transport} {flow.local};branch={branch};rport"
+    def _with_via(request: Request, flow: Flow, branch: str) -> Request:
+        sent = request.copy()
+        sent.headers.prepend("Via", f"SIP/2.0/{flow.transport} {flow.local};branch={branch};rport")
+        return sent
 
     # In ---------------------------------------------------------------------------------------------------------------
 
@@ -275,7 +275,7 @@ class Transactions:
                 request = client.request.copy()
                 request.headers.pop_first("Via")
                 udp = flow.over("UDP")
-                request.headers.prepend("Via", self._via(udp, client.key[0]))
+                request = self._with_via(request, udp, client.key[0])
                 effects += client.move(request, udp, now)
                 self._arm(client)
             else:
@@ -327,6 +327,10 @@ class Transactions:
     @staticmethod
     def _violated(fault: Fault, did: str, flow: Flow, now: float) -> Tell:
         return Tell(Violated(at=now, what=fault.what, clause=fault.clause, did=did, source=str(flow.remote)))
+
+
+def _is_too_large(data: bytes, flow: Flow) -> bool:
+    return flow.transport == "UDP" and len(data) > UDP_LIMIT_BYTES
 
 
 def _way_back(via: Via, flow: Flow, *, is_open: bool = True) -> Flow:
