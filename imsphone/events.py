@@ -144,7 +144,9 @@ class CallEnded(Event):
 class MediaStarted(Event):
     """Offer and answer agree: RTP may flow between `local` and `remote`, each (host, port).
 
-    `codec` is the encoding name of the SDP ("PCMA"), `clock_hz` its RTP clock; `direction` as seen from here.
+    `codec` is the encoding name of the SDP ("PCMA"), `clock_hz` its RTP clock; `direction` as seen from here. What may
+    come is `receives`, pairs of payload type and encoding name. RTCP goes to `remote_rtcp`, the port above `remote`
+    where that is None, and may take `rtcp_bps` of both ends together, 0 for none (RFC 3556).
     """
 
     call: str
@@ -155,6 +157,9 @@ class MediaStarted(Event):
     clock_hz: int
     ptime_ms: int
     direction: Literal["sendrecv", "sendonly", "recvonly", "inactive"]
+    receives: tuple[tuple[int, str], ...] = ()
+    remote_rtcp: tuple[str, int] | None = None
+    rtcp_bps: int = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ import numpy as np
 
 from imsphone.audio.endpoint import Intake, Outlet, Sink, Source
 from imsphone.audio.wire import Wire
+from imsphone.events import MediaStarted
 from imsphone.machine import Address
 from imsphone.media.codecs.codec import Pcm
 from imsphone.media.quality import Measured
@@ -30,10 +31,10 @@ _log = logging.getLogger("imsphone.audio")
 
 
 class Line:
-    """A call's voice, its sockets and the two ends of its sound; `direction` as in the SDP, seen from here."""
+    """A call's voice, its sockets and the two ends of its sound; `media` says where it goes, and which way."""
 
     def __init__(
-        self, voice: Voice, wire: Wire, remote: Address, direction: str, source: Source, sink: Sink, chance: Random
+        self, voice: Voice, wire: Wire, media: MediaStarted, source: Source, sink: Sink, chance: Random
     ) -> None:
         self.voice = voice
         self.wire = wire
@@ -46,14 +47,16 @@ class Line:
         self._waiting: list[Pcm] = []
         self._complaints: set[str] = set()
         self._chance = chance
-        self._reports = RtcpSchedule(time.monotonic(), chance.random())
-        self.turn(remote, direction)
+        self._reports = RtcpSchedule(time.monotonic(), chance.random(), rtcp_bps=media.rtcp_bps)
+        self.turn(media)
 
-    def turn(self, remote: Address, direction: str) -> None:
+    def turn(self, media: MediaStarted) -> None:
         """The stream goes elsewhere, or another way."""
-        self.wire.remote = remote
-        self._is_sending = direction in SENDING
-        self._is_receiving = direction in RECEIVING
+        self.wire.aim(Address(*media.remote), media.remote_rtcp and Address(*media.remote_rtcp))
+        if media.rtcp_bps != self._reports.rtcp_bps:
+            self._reports = RtcpSchedule(time.monotonic(), self._chance.random(), rtcp_bps=media.rtcp_bps)
+        self._is_sending = media.direction in SENDING
+        self._is_receiving = media.direction in RECEIVING
 
     def play(self, source: Source, on_end: Callable[[], None] | None) -> None:
         """Sends this instead of the source until it ends, then calls `on_end`."""
@@ -126,7 +129,8 @@ class Line:
     def close(self) -> Measured:
         """Says goodbye, gives everything back, and the figures of the whole call."""
         measured = self.voice.figures()
-        self.wire.send(self.voice.bye(time.time_ns()), is_rtcp=True)
+        if self._reports.rtcp_bps:
+            self.wire.send(self.voice.bye(time.time_ns()), is_rtcp=True)
         self.wire.close()
         self._end_play()
         self._source.source.close()

@@ -160,16 +160,16 @@ class MediaLoop:
             first_timestamp=self._ids.number(32),
             cname=self._cname,
             ptime_ms=media.ptime_ms,
-            receives=STATIC | {media.payload_type: codec},
+            receives=STATIC | {kind: codec_named(name) for kind, name in media.receives} | {media.payload_type: codec},
         )
-        line = Line(voice, wire, Address(*media.remote), media.direction, source, sink, Random(self._ids.number(64)))
+        line = Line(voice, wire, media, source, sink, Random(self._ids.number(64)))
         self._calls.add(key)
         self._do(lambda: self._add(key, line))
 
     def change(self, key: str, media: MediaStarted) -> None:
         """A later offer and answer moved or turned the stream. A call without sound: nothing."""
         if key in self._calls:
-            self._do(lambda: self._lines[key].turn(Address(*media.remote), media.direction))
+            self._do(lambda: self._lines[key].turn(media))
 
     def play(self, key: str, path: Path, on_end: Callable[[], None] | None = None) -> None:
         """Sends a WAV file instead of the call's source; `on_end` is called (media thread) once it is through.

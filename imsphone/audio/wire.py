@@ -58,14 +58,15 @@ class Datagram(NamedTuple):
 
 
 class Wire:
-    """A bound pair of sockets at `local`, whose port is the RTP one; RTCP goes to the port above `remote`'s.
+    """A bound pair of sockets at `local`, whose port is the RTP one; `aim` says where its packets go.
 
     Raises NetworkError where the pair cannot be had.
     """
 
     def __init__(self, local: Address, *, tap: Tap | None = None, link: BadLink | None = None) -> None:
         self.local = local
-        self.remote: Address | None = None
+        self._remote: Address | None = None
+        self._remote_rtcp: Address | None = None
         self._tap = tap
         self._link = link
         self._held: list[tuple[float, int, Datagram, Address]] = []  # by when the bad link lets them through
@@ -78,17 +79,21 @@ class Wire:
             self.rtp.close()
             raise
 
+    def aim(self, rtp: Address, rtcp: Address | None = None) -> None:
+        """From now on packets go there; RTCP to the port above where nothing else was said (RFC 3550 11)."""
+        self._remote, self._remote_rtcp = rtp, rtcp or Address(rtp.host, rtp.port + 1)
+
     def send(self, data: bytes, *, is_rtcp: bool = False) -> None:
         """Puts it on its way; what the network refuses is lost, as on any network."""
-        if self.remote is None:
+        remote = self._remote_rtcp if is_rtcp else self._remote
+        if remote is None:
             return
-        host, port = self.remote
         at = time.time()
         with suppress(OSError):  # no route, no buffer, closed meanwhile
-            (self.rtcp if is_rtcp else self.rtp).sendto(data, (host, port + is_rtcp))
+            (self.rtcp if is_rtcp else self.rtp).sendto(data, remote)
             if self._tap:
                 local = Address(self.local.host, self.local.port + is_rtcp)
-                self._tap("sent", local, Address(host, port + is_rtcp), data, at)
+                self._tap("sent", local, remote, data, at)
 
     def receive(self) -> list[Datagram]:
         """What came and is due, of each socket at most `MOST_AT_ONCE`. Never waits."""
@@ -128,7 +133,7 @@ class Wire:
 
     def close(self) -> None:
         """Gives the ports back."""
-        self.remote = None
+        self._remote = self._remote_rtcp = None
         self.rtp.close()
         self.rtcp.close()
 

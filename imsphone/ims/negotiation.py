@@ -111,6 +111,9 @@ class Negotiation:
             clock_hz=flows.clock_hz,
             ptime_ms=flows.ptime_ms,
             direction=flows.direction,
+            receives=tuple((one.payload_type, one.encoding) for one in flows.receives),
+            remote_rtcp=flows.remote_rtcp and (flows.remote_rtcp.host, flows.remote_rtcp.port),
+            rtcp_bps=flows.rtcp_bps if flows.remote_rtcp else 0,
         )
         if flows.is_held == (told is not None and told.is_held):
             return [Tell(event)]

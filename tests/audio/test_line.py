@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +14,29 @@ from imsphone.audio.endpoint import Sink, Source
 from imsphone.audio.line import Line
 from imsphone.audio.null import Drop, Silence
 from imsphone.audio.wire import FIRST_PORT, Wire, open_wire
+from imsphone.events import MediaStarted
 from imsphone.media.codecs.codec import Pcm
 from imsphone.media.codecs.g711 import PCMA
 from imsphone.media.voice import Voice
 from imsphone.rtp import packet as rtp
 
 HOST = "127.0.77.2"
+
+
+def media(wire: Wire, other: Wire, direction: Any = "sendrecv", **more: Any) -> MediaStarted:
+    """What an offer and its answer would have said of these two."""
+    return MediaStarted(
+        at=0.0,
+        call="call",
+        local=wire.local,
+        remote=other.local,
+        codec="PCMA",
+        payload_type=8,
+        clock_hz=8000,
+        ptime_ms=20,
+        direction=direction,
+        **more,
+    )
 
 
 class Tone:
@@ -70,7 +88,7 @@ class Pair:
     @staticmethod
     def line(ssrc: int, wire: Wire, other: Wire, source: Source, sink: Sink) -> Line:
         voice = Voice(PCMA, 8, ssrc=ssrc, first_sequence=0, first_timestamp=0, cname="here")
-        return Line(voice, wire, other.local, "sendrecv", source, sink, Random(1))
+        return Line(voice, wire, media(wire, other), source, sink, Random(1))
 
     def tick(self, count: int = 1) -> None:
         for _ in range(count):
@@ -143,7 +161,7 @@ def test_recording_hears_the_same_from_then_on(pair: Pair) -> None:
 def test_the_direction_of_the_sdp_is_kept(pair: Pair, direction: str, sends: bool, hears: bool) -> None:
     pair.tick(10)
     before, blocks = pair.left.voice.figures(), len(pair.ear.heard)
-    pair.left.turn(pair.right_wire.local, direction)
+    pair.left.turn(media(pair.left_wire, pair.right_wire, direction))
     pair.tick(20)
     after = pair.left.voice.figures()
     assert after.sent - before.sent == (10 if sends else 0)
@@ -153,9 +171,9 @@ def test_the_direction_of_the_sdp_is_kept(pair: Pair, direction: str, sends: boo
 
 def test_after_hold_the_timestamp_has_run_on(pair: Pair) -> None:
     pair.tick(4)
-    pair.left.turn(pair.right_wire.local, "inactive")
+    pair.left.turn(media(pair.left_wire, pair.right_wire, "inactive"))
     pair.tick(50)
-    pair.left.turn(pair.right_wire.local, "sendrecv")
+    pair.left.turn(media(pair.left_wire, pair.right_wire))
     pair.tick(1)
     while pair.right_wire.receive():
         pass
@@ -215,3 +233,21 @@ def test_silence_and_nobody_listening_is_a_call_too() -> None:
     for _ in range(4):
         line.tick(time.monotonic())
     assert line.close().sent == 2
+
+
+def test_reports_go_where_the_far_end_said(pair: Pair) -> None:
+    elsewhere = open_wire(HOST, FIRST_PORT)
+    pair.left.turn(media(pair.left_wire, pair.right_wire, remote_rtcp=elsewhere.local))
+    pair.tick(4)
+    pair.left.close()
+    assert [datagram.is_rtcp for datagram in elsewhere.receive()] == [False]  # at that wire's first port, so it counts
+    elsewhere.close()
+
+
+def test_a_far_end_that_wants_no_reports_gets_none(pair: Pair) -> None:
+    pair.left.turn(media(pair.left_wire, pair.right_wire, rtcp_bps=0))
+    now = time.monotonic()
+    for second in range(60):
+        pair.left.tick(now + second)
+    pair.left.close()
+    assert not [datagram for datagram in pair.right_wire.receive() if datagram.is_rtcp]

@@ -30,7 +30,8 @@ class Late:
 @pytest.fixture
 def pair() -> Iterator[tuple[Wire, Wire]]:
     left, right = open_wire(HOST, FIRST_PORT), open_wire(HOST, FIRST_PORT)
-    left.remote, right.remote = right.local, left.local
+    left.aim(right.local)
+    right.aim(left.local)
     yield left, right
     left.close()
     right.close()
@@ -86,7 +87,7 @@ def test_the_tap_sees_both_directions() -> None:
         seen.append((direction, local, remote, data))
 
     wire = open_wire(HOST, FIRST_PORT, tap=tap)
-    wire.remote = wire.local
+    wire.aim(wire.local)
     wire.send(b"to myself", is_rtcp=True)
     assert await_datagrams(wire, 1)
     wire.close()
@@ -98,7 +99,8 @@ def test_a_bad_link_holds_packets_back_on_the_way_in() -> None:
     seen: list[Direction] = []
     near = open_wire(HOST, FIRST_PORT, link=Late(), tap=lambda direction, *rest: seen.append(direction))
     far = open_wire(HOST, FIRST_PORT)
-    near.remote, far.remote = far.local, near.local
+    near.aim(far.local)
+    far.aim(near.local)
     near.send(b"out")
     assert [d.data for d in await_datagrams(far, 1)] == [b"out"]
     sent_ns = time.time_ns()

@@ -62,6 +62,9 @@ def test_our_offer_and_their_answer_start_media() -> None:
             clock_hz=8000,
             ptime_ms=20,
             direction="sendrecv",
+            receives=((0, "PCMU"),),
+            remote_rtcp=("127.0.10.50", 50001),
+            rtcp_bps=4000,
         )
     ]
     assert events(one) == []
