@@ -10,7 +10,7 @@ Which field stands where (TS 24.229 5.1.1.2.1, 5.1.2A.1.1, 5.1.3.1):
     Accept-Contact            no          yes         no                 no
     P-Access-Network-Info     refresh     yes         not ACK, CANCEL    in a dialog, not to CANCEL
 
-The instance-id names the device, often by its IMEI: it goes to the registrar and to nobody else (RFC 7254 4).
+The instance-id names the device, often by its IMEI: it goes to the registrar and to nobody else (RFC 7255).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ELSEWHERE = ("INFO", "MESSAGE", "NOTIFY", "PUBLISH", "REFER", "REGISTER", "SUBS
 
 _ALLOW = ", ".join(METHODS)
 _SUPPORTED = ", ".join(OPTION_TAGS)
-_SERVICES = f";{ICSI}={icsi_param(MMTEL)};audio"  # TS 24.229 5.1.1.2.1 c; IR.92 2.2.1 adds "audio"
+_SERVICES = f";{ICSI}={icsi_param(MMTEL)};audio"  # TS 24.229 5.1.1.2.1 c; "audio" is RFC 3840's, and wanted by some
 
 
 @dataclass(frozen=True, slots=True)

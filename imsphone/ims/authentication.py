@@ -5,9 +5,9 @@
                                      └▶ MAC bad   response=""                            (TS 24.229 5.1.1.5.3)
 
 A network that challenges without end must not keep the phone busy, nor its SIM: two invalid challenges in a row are
-answered and no third (5.1.1.5.3); a good answer that is met with a fresh challenge is given once more, and a nonce that
-was answered well is never answered again. With a password instead of a SIM, a challenge that is not `stale` after an
-answer means that the password is wrong (RFC 7616 3.3).
+answered and no third (5.1.1.5.12); a good answer that is met with a fresh challenge is given once more, and a nonce
+that was answered well is never answered again. With a password instead of a SIM, a challenge that is not `stale` after
+an answer means that the password is wrong (RFC 7616 3.3).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from imsphone.sip.fields import Challenge
 from imsphone.sip.message import Request, Response
 from imsphone.usim.aka import AkaSuccess, MacFailure, SyncFailure
 
-_MOST_INVALID = 2  # TS 24.229 5.1.1.5.3: a UE shall only respond to two consecutive invalid challenges
+_MOST_INVALID = 2  # TS 24.229 5.1.1.5.12: a UE shall only respond to two consecutive invalid challenges
 _MOST_PROOFS = 2
 
 

@@ -56,7 +56,7 @@ _BEFORE_PROOF = {
     494: "the network insists on IPsec (sec-agree), which this phone does not have",
 }
 _AFTER_PROOF = {
-    403: "the network refuses the proof of {impi}: does the key belong to this subscription?",
+    403: "the network refuses the proof of {impi}: is it the key or the password of this subscription?",
     404: "the network knows {impi} and no {impu}: compare impu with the subscription",
 }
 

@@ -76,7 +76,7 @@ class Ue:
             return self._registration.deregister(now)
         # TS 24.229 5.1.1.6.1: all dialogs are released before; a silent far end does not hold us for ever
         effects = [effect for key in list(self._calls) for effect in self.hangup(key, now)]
-        self._leave_at = now + 4 * self._agent.timers.t1_s
+        self._leave_at = now + 2 * self._agent.timers.t1_s
         return [*effects, *self._leave(now)]
 
     def call(self, target: str, now: float) -> tuple[str, list[Effect]]:

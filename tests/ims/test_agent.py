@@ -59,7 +59,7 @@ def test_the_number_of_the_device_is_for_the_registrar_alone() -> None:
         FLOW, call_id="c", tag="t", cseq=1, expires_s=1, authorization="Digest x=y", is_protected=False
     )
     assert b"urn:gsma:imei:35209900-176148-0" in bytes(register)
-    assert b"imei" not in bytes(invite(one))  # RFC 7254 4
+    assert b"imei" not in bytes(invite(one))  # RFC 7255
 
 
 def test_the_pcscf_is_not_named_twice() -> None:

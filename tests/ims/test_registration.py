@@ -235,7 +235,7 @@ def test_after_a_third_wrong_mac_the_phone_stops_and_names_the_key(bench: Any) -
     for _ in range(3):
         bench.challenge(nonce(1))
         bench.answer(MacFailure())
-    assert bench.labels == ["REGISTER"] * 3  # TS 24.229 5.1.1.5.3: two are answered
+    assert bench.labels == ["REGISTER"] * 3  # TS 24.229 5.1.1.5.12: two are answered
     event = failure(bench)
     assert event.cause == "authentication"
     assert "opc" in event.sentence

@@ -92,7 +92,7 @@ def test_a_sim_with_another_key_learns_that_the_network_cannot_know_it(world: Wo
     assert (event.cause, event.is_final) == ("authentication", True)
     assert "opc" in event.sentence
     registers = [record for record in _sent(world, "alice") if record.startswith(b"REGISTER")]
-    assert 2 <= len(registers) <= 3  # TS 24.229 5.1.1.5.3
+    assert 2 <= len(registers) <= 3  # TS 24.229 5.1.1.5.12
     assert b"auts" not in b"".join(registers)
 
 
