@@ -121,7 +121,7 @@ class ClientTransaction:
         for name, source in (("From", self.request), ("To", response), ("Call-ID", self.request)):
             ack.headers.add(name, source.headers.get(name) or "")
         ack.headers.add("CSeq", f"{self.request.cseq.number} ACK")
-        for route in self.request.headers.get_all("Route"):
+        for route in self.request.headers.lines("Route"):
             ack.headers.add("Route", route)
         return ack
 

@@ -153,7 +153,7 @@ class Transactions:
         for name in ("From", "To", "Call-ID"):
             cancel.headers.add(name, invite.headers.get(name) or "")
         cancel.headers.add("CSeq", f"{invite.cseq.number} CANCEL")
-        for route in invite.headers.get_all("Route"):
+        for route in invite.headers.lines("Route"):
             cancel.headers.add("Route", route)
         for name, value in headers:
             cancel.headers.add(name, value)
@@ -267,10 +267,16 @@ class Transactions:
         return []
 
     def lost(self, flow: Flow, now: float) -> list[Effect]:
-        """A flow carries nothing: what waits on it fails, or tries UDP where TCP was chosen for its size alone."""
+        """A flow carries nothing: what waits on it fails, or tries UDP where TCP was chosen for its size alone.
+
+        A request that an answer over TCP has begun to come for stays: the rest comes on a connection that the server
+        opens (RFC 3261 18.2.2).
+        """
         effects: list[Effect] = []
         for client in [client for client in self._clients.values() if client.flow == flow and client.is_waiting]:
-            if client.was_upgraded and client.state != "proceeding":
+            if client.state == "proceeding" and flow.transport == "TCP":
+                continue
+            if client.was_upgraded:
                 client.was_upgraded = False
                 request = client.request.copy()
                 request.headers.pop_first("Via")

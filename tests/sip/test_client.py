@@ -126,8 +126,7 @@ def test_the_ack_of_a_refusal_is_as_17_1_1_3_says() -> None:
         ("To", "<sip:bob@b>;tag=theirs"),
         ("Call-ID", "c"),
         ("CSeq", "7 ACK"),
-        ("Route", "<sip:p;lr>"),
-        ("Route", "<sip:s;lr>"),
+        ("Route", "<sip:p;lr>, <sip:s;lr>"),
         ("Route", "<sip:t;lr>"),
         ("Content-Length", "0"),
     ]

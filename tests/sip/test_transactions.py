@@ -134,11 +134,16 @@ def test_tcp_that_was_asked_for_does_not_become_udp() -> None:
     assert layer.lost(TCP, 1.0) == [Tell(TransactionFailed(transaction, "transport"))]
 
 
-def test_a_connection_that_ends_after_an_answer_began_ends_the_transaction() -> None:
+def test_an_answer_that_has_begun_over_tcp_may_end_on_another_connection() -> None:
+    # RFC 3261 18.2.2: the server opens one to the Via
     layer = Transactions(Ids(b"1"))
     transaction, _ = layer.request(make(Subject="x" * 1300), UDP, 0.0)
     hear(layer, transaction, 180, 1.0)
-    assert layer.lost(TCP, 2.0) == [Tell(TransactionFailed(transaction, "transport"))]
+    assert layer.lost(TCP, 2.0) == []
+    assert [type(event) for event in told(hear(layer, transaction, 200, 3.0))] == [ResponseArrived]
+    over_udp, _ = layer.request(make("REGISTER"), UDP, 0.0)
+    hear(layer, over_udp, 100, 1.0)
+    assert layer.lost(UDP, 2.0) == [Tell(TransactionFailed(over_udp, "transport"))]
 
 
 def test_the_ack_of_a_2xx_has_no_transaction() -> None:
