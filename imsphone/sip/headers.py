@@ -113,10 +113,9 @@ class Headers:
         else:
             lower = name.lower()
             present = [index for index, item in enumerate(self._items) if item[0].lower() == lower]
-        items = self._items.copy()
-        for index in reversed(present):
-            del items[index]
-        at = present[0] if present else len(items)
+        at = present[0] if present else len(self._items)
+        gone = frozenset(present)
+        items = [item for index, item in enumerate(self._items) if index not in gone]
         items[at:at] = [(name, value) for value in values]
         self._items = items
 
