@@ -90,8 +90,10 @@ class Transactions:
     def deadline(self) -> float | None:
         """The earliest alarm of any transaction."""
         alarms = self._alarms
-        while alarms and alarms[0][2].deadline != alarms[0][0]:
-            heapq.heappop(alarms)  # stale: that transaction has moved on
+        while alarms and alarms[0][2].deadline != alarms[0][0]:  # stale: that transaction has moved on
+            at, _, transaction = heapq.heappop(alarms)
+            if transaction.alarm == at:
+                transaction.alarm = None
         return alarms[0][0] if alarms else None
 
     # Out --------------------------------------------------------------------------------------------------------------

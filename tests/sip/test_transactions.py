@@ -264,6 +264,15 @@ def message_answer(message: Request | Response) -> Response:
     return message.answer(200, tag="2")
 
 
+def test_an_alarm_that_went_stale_and_is_wanted_again_rings() -> None:
+    layer = Transactions(Ids(b"1"))
+    transaction, _ = layer.request(make(), TCP, 0.0)  # Timer B would end it at 32 s ...
+    hear(layer, transaction, 180, 0.0)
+    assert layer.deadline is None
+    layer.cancel(transaction, 0.0)  # ... and so would the CANCEL
+    assert TransactionFailed(transaction, "timeout") in told(layer.tick(32.0))
+
+
 def test_a_cancel_that_nobody_answers_is_not_told() -> None:
     layer = Transactions(Ids(b"1"))
     transaction, _ = layer.request(make(), UDP, 0.0)
