@@ -34,7 +34,7 @@ from imsphone.lab.alarms import Alarms
 from imsphone.lab.network import Network
 from imsphone.lab.serve import serve
 from imsphone.machine import Ask, Authenticate, Effect, Flow, Ids, Send
-from imsphone.net.driver import Driver
+from imsphone.net.driver import Answer, Driver
 from imsphone.profile import Profile
 from imsphone.trace import Trace
 from imsphone.usim.isim import Isim
@@ -146,7 +146,7 @@ async def with_own_sockets(subscribers: list[Subscriber], trace: Trace | None = 
     def begin(index: int) -> None:
         profile, identity, isim = subscribers[index]
         ue = Ue(profile, identity, Ids(b"%d" % index), None)
-        answers = {Authenticate: lambda question: isim.authenticate(question.rand, question.autn)}
+        answers: dict[type, Answer] = {Authenticate: lambda question: isim.authenticate(question.rand, question.autn)}
         driver = Driver(ue, name=profile.name or "", answers=answers, on_event=crew.on_event, trace=trace)
         drivers.append(driver)
         driver.do(ue.register)
@@ -214,7 +214,7 @@ async def with_one_address(subscribers: list[Subscriber], trace: Trace | None = 
         driver.do(crowd.register, Ue(profile, identity, Ids(b"%d" % index), None), isim)
 
     crew = Crew(len(subscribers), begin)
-    answers = {Authenticate: lambda question: None}  # the crowd knows whose SIM it is
+    answers: dict[type, Answer] = {Authenticate: lambda question: None}  # the crowd knows whose SIM it is
     async with Driver(crowd, name="crowd", answers=answers, on_event=crew.on_event, trace=trace) as driver:
         driver.bind("127.0.0.1")
         gc.collect()
