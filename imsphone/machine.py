@@ -38,7 +38,8 @@ class Flow(NamedTuple):
     """The way a message came or goes: a transport, the end that is ours and the end that is theirs.
 
     `local` is the address the owner listens on (what Via and Contact name), also for a TCP connection that we opened
-    and whose true source port differs. An answer goes back on the flow of its request (RFC 3261 18.2.2).
+    and whose true source port differs. An answer goes back on the connection of its request, over UDP to where the
+    request's Via says (RFC 3261 18.2.2, RFC 3581).
     """
 
     transport: Transport
