@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
-from imsphone.errors import CallRejected, StateError
+from imsphone.errors import CallRejected, ImsPhoneError, StateError
 from imsphone.events import (
     CallAnswered,
     CallEnded,
@@ -31,6 +31,17 @@ from imsphone.events import (
 
 if TYPE_CHECKING:
     from imsphone.phone import Phone
+
+_MEANING = {
+    403: "the network does not let this subscription call {remote}",
+    404: "there is no {remote} in that network; check the address",
+    408: "{remote} did not answer",
+    480: "{remote} is known and not registered, or does not answer",
+    486: "{remote} is in another call",
+    488: "{remote} shares no codec with this phone",
+    603: "{remote} declined",
+}
+"""What the final answer to a call most likely means."""
 
 State = Literal["calling", "progressed", "ringing", "incoming", "active", "held", "ended"]
 
@@ -55,7 +66,7 @@ class Call:
         self._stood = asyncio.Event()
         self._over = asyncio.Event()
         self._media_up = asyncio.Event()
-        self._recording: Path | None = None
+        self._trouble: ImsPhoneError | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,7 +101,11 @@ class Call:
         if wanted.is_set():
             return
         if self.end is not None:
-            raise CallRejected(self.end.status or 487, self.end.reason or "Request Terminated")
+            if self._trouble is not None:
+                raise self._trouble
+            status = self.end.status or 487
+            explanation = _MEANING.get(status, "").format(remote=self.remote)
+            raise CallRejected(status, self.end.reason or "Request Terminated", explanation=explanation)
         raise TimeoutError(f"The call to {self.remote} neither {what} nor ended within {timeout:g} s.")
 
     # Acts -------------------------------------------------------------------------------------------------------------
@@ -156,9 +171,7 @@ class Call:
                 self._phone.media.change(self.key, event)
                 self.codec = event.codec
             case MediaStarted():
-                self._phone.media.start(self.key, event, self._phone.audio)
-                self.codec = event.codec
-                self._media_up.set()
+                self._start(event)
             case CallProgressed():
                 self.state = "progressed"
             case CallRinging():
@@ -178,6 +191,17 @@ class Call:
                 self.end = event
                 self.close()
                 self._over.set()
+
+    def _start(self, media: MediaStarted) -> None:
+        """Sound begins to flow; a call that can have none (a card that went away) is of no use and ends."""
+        try:
+            self._phone.media.start(self.key, media, self._phone.audio)
+        except ImsPhoneError as error:
+            self._trouble = error
+            self._phone.do(self._phone.ue.hangup, self.key)
+            return
+        self.codec = media.codec
+        self._media_up.set()
 
     def close(self) -> None:
         """Stops the media and keeps its last figures. For `Phone`."""

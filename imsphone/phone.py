@@ -32,7 +32,7 @@ from imsphone.events import (
 from imsphone.ims.identity import Identity
 from imsphone.ims.ue import Ue
 from imsphone.ladder import draw
-from imsphone.machine import Address, Authenticate, Effect, Ids, OpenMedia
+from imsphone.machine import Address, Authenticate, Ids, OpenMedia
 from imsphone.net.driver import Driver
 from imsphone.profile import Profile, Secret
 from imsphone.store import StoredIsim, open_isim, open_secret
@@ -130,7 +130,7 @@ class Phone:
             self.do(self._ue.register)
             event = await watch.first()
         if isinstance(event, RegistrationFailed):
-            error = _registration_error(event)
+            error = registration_error(event)
             raise (self._trouble or error) if isinstance(error, NetworkError) else error
         assert isinstance(event, Registered)
         return event
@@ -197,9 +197,10 @@ class Phone:
         assert isinstance(event, kind)
         return event
 
-    def ladder(self) -> str:
-        """What crossed the network so far, drawn."""
-        return draw(self.trace)
+    def ladder(self, *, width: int = 120, colour: bool = False) -> str:
+        """What crossed the network so far, drawn: at most `width` columns, with `colour` in ANSI codes."""
+        pcscf = self.profile.pcscf_endpoint
+        return draw(self.trace, names={pcscf.host: "p-cscf"} if pcscf else None, width=width, colour=colour)
 
     def now(self) -> float:
         """The phone's clock, in seconds, on which its events are stamped."""
@@ -296,7 +297,8 @@ class _Watch:
         return await self._found
 
 
-def _registration_error(event: RegistrationFailed) -> RegistrationRejected | AuthenticationError | NetworkError:
+def registration_error(event: RegistrationFailed) -> RegistrationRejected | AuthenticationError | NetworkError:
+    """The error that stands for a registration that failed for good."""
     if event.cause == "authentication":
         return AuthenticationError(event.sentence)
     if event.cause == "rejected" and event.status is not None:

@@ -11,8 +11,9 @@ import asyncio
 import contextlib
 import json
 import os
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -21,9 +22,14 @@ from typing import TYPE_CHECKING
 import click
 
 from imsphone.cli.main import exit_code
+from imsphone.cli.octets import Octets
+from imsphone.cli.outputs import OutFolder
 from imsphone.cli.report import Report, Step
-from imsphone.cli.show import card, save_trace
+from imsphone.cli.run import run
+from imsphone.cli.say import say
+from imsphone.cli.show import card, look, save_trace
 from imsphone.errors import AudioError, ImsPhoneError
+from imsphone.testing.foreign import what_is_missing
 from imsphone.trace import Trace
 
 if TYPE_CHECKING:
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
     from imsphone.lab.network import Network
     from imsphone.phone import Phone
 
+SPOKEN_S = 20
 TAIL_S = 0.6  # what is still on its way back when the speech has been said
 
 
@@ -55,24 +62,35 @@ class Options:
 @click.option("--seed", default=1, type=int, help="Which packets the bad link hits.")
 @click.option("--far-end", type=click.Choice(["imsphone", "pjsua2"]), default="imsphone", help="Who is called.")
 @click.option("--speak", is_flag=True, help="Talk to the echo with the sound card for 20 s instead of playing a file.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="The folder to write to.")
-@click.option("--base", default="127.0.10", show_default=True, help="The first three octets of the nodes' addresses.")
+@click.option(
+    "--out",
+    type=OutFolder(),
+    default=lambda: time.strftime("imsphone-demo-%Y%m%d-%H%M%S"),
+    help="The folder to write to.  [default: a new one here]",
+)
+@click.option(
+    "--base",
+    type=Octets(),
+    default="127.0.10",
+    show_default=True,
+    help="First octets of the nodes' addresses.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
 def command(
-    loss: float, jitter: float, seed: int, far_end: str, speak: bool, out: Path | None, base: str, as_json: bool
+    loss: float, jitter: float, seed: int, far_end: str, speak: bool, out: Path, base: str, as_json: bool
 ) -> None:
     """Bring up a network, register two phones by IMS AKA, call, talk for 26 s, and show the ladder and a report.
 
     Exit code 0 only if every step did what it should.
     """
-    folder = out or Path(time.strftime("imsphone-demo-%Y%m%d-%H%M%S"))
-    folder.mkdir(parents=True, exist_ok=True)
-    demo = _Demo(Options(loss, jitter, seed, far_end, speak, folder, base, as_json))
-    asyncio.run(demo.run())
+    if far_end == "pjsua2" and (sentence := what_is_missing()):
+        raise click.UsageError(sentence)
+    demo = _Demo(Options(loss, jitter, seed, far_end, speak, out, base, as_json))
+    run(demo.run())
     if as_json:
-        click.echo(json.dumps(demo.report.as_json()))
+        say(json.dumps(demo.report.as_json()))
     else:
-        click.echo(f"\n{demo.phones_ladder()}\n\n{demo.report.text()}")
+        say("\n" + (f"{demo.phones_ladder()}\n\n" if demo.trace else "") + demo.report.text())
     if demo.error is not None:
         raise SystemExit(exit_code(demo.error))
     if not demo.report.is_good:
@@ -90,41 +108,65 @@ class _Demo:
 
     async def run(self) -> None:
         """All steps in order; the first that fails ends the run, and the report says which."""
-        with contextlib.suppress(_Failed):
-            await self._in_the_lab()
-        self._write()
+        try:
+            with contextlib.suppress(_Failed):
+                await self._in_the_lab()
+        finally:
+            self._write()
         if self.error is None and not self.options.is_spoken:
             self._listen()
 
     def phones_ladder(self) -> str:
         """What both phones sent and received."""
-        from imsphone.ladder import draw
+        from imsphone.ladder import Names, draw
 
         if self.options.far_end == "pjsua2":
-            return draw(self.trace, ["alice", "p-cscf", "pjsua2"], {f"{self.options.base}.60": "pjsua2"})
-        return draw(self.trace, ["alice", "p-cscf", "bob"])
+            names: Names = {f"{self.options.base}.60": "pjsua2"}
+            return draw(self.trace, ["alice", "p-cscf", "pjsua2"], names, **look())
+        return draw(self.trace, ["alice", "p-cscf", "bob"], **look())
 
     # Steps ------------------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _step(self, name: str, notes: list[str] | None = None) -> Iterator[None]:
         """Times a step, says it on standard error while it lasts, and keeps how it went."""
-        is_shown = not self.options.is_json
-        if is_shown:
-            click.echo(f"  {name} ...", err=True, nl=False)
+        self._show(f"  {name} ...")
         started = time.perf_counter()
         try:
             yield
         except (ImsPhoneError, TimeoutError, OSError) as error:
             self.error = error
             self.report.steps.append(Step(name=name, is_done=False, note=str(error)))
-            if is_shown:
-                click.echo(" failed", err=True)
+            self._show(f" failed: {error}\n")
             raise _Failed from error
+        except asyncio.CancelledError:
+            self._show(" stopped\n")
+            raise
         took_ms = 1000 * (time.perf_counter() - started)
         self.report.steps.append(Step(name=name, is_done=True, took_ms=took_ms, note=", ".join(notes or ())))
-        if is_shown:
-            click.echo(f" {took_ms / 1000:.2f} s", err=True)
+        self._show(f" {took_ms / 1000:.2f} s\n")
+
+    def _show(self, text: str) -> None:
+        """Progress, for people only, so never among the results."""
+        if not self.options.is_json:
+            click.echo(text, err=True, nl=False)
+
+    @contextlib.asynccontextmanager
+    async def _counting(self, name: str, whole_s: float) -> AsyncIterator[None]:
+        """Shows, where a person looks on, how far a long step has come."""
+        counting = asyncio.ensure_future(self._count(name, whole_s)) if sys.stderr.isatty() else None
+        try:
+            yield
+        finally:
+            if counting is not None:
+                counting.cancel()
+                self._show(f"\r\x1b[K  {name} ...")
+
+    async def _count(self, name: str, whole_s: float) -> None:
+        started = time.perf_counter()
+        while True:
+            self._show(f"\r\x1b[K  {name} ... {time.perf_counter() - started:.0f} of {whole_s:.0f} s")
+            await asyncio.sleep(0.5)
 
     async def _in_the_lab(self) -> None:
         from imsphone.lab.network import Network
@@ -134,6 +176,7 @@ class _Demo:
         async with contextlib.AsyncExitStack() as stack:
             with self._step("lab: P-, I-, S-CSCF, HSS, DNS"):
                 await stack.enter_async_context(serve(network, trace=self.trace))
+            self.options.folder.mkdir(parents=True, exist_ok=True)
             alice = await stack.enter_async_context(self._phone(network, "alice", self._alice_audio(), twin=0))
             with self._step("alice registers by IMS AKA"):
                 await alice.register()
@@ -218,15 +261,23 @@ class _Demo:
         return call
 
     async def _talk(self, call: Call) -> None:
+        from imsphone.audio.files import WavSource
+
+        back = self.options.folder / "back.wav"
         if self.options.is_spoken:
-            with self._step("speak now, you hear your echo for 20 s"):
-                await asyncio.sleep(20)
+            name = f"speak now, you hear your echo for {SPOKEN_S} s"
+            with self._step(name):
+                await call.record(back)
+                async with self._counting(name, SPOKEN_S):
+                    await asyncio.sleep(SPOKEN_S)
+            self.report.pesq_note = "not measured: it compares with a recording, and you spoke yourself"
             return
-        with self._step("speech goes out and comes back"):
-            with _speech() as speech:
-                await call.record(self.options.folder / "back.wav")
+        name = "speech goes out and comes back"
+        with self._step(name), _speech() as speech:
+            await call.record(back)
+            async with self._counting(name, WavSource(speech).duration_s + TAIL_S):
                 await call.play(speech)
-            await asyncio.sleep(TAIL_S)
+                await asyncio.sleep(TAIL_S)
 
     # After the call ---------------------------------------------------------------------------------------------------
 
@@ -253,9 +304,13 @@ class _Demo:
 
     def _write(self) -> None:
         folder = self.options.folder
+        if not self.trace:
+            self.report.folder = ""
+            return
         save_trace(self.trace, folder / "trace.jsonl")
         save_trace(self.trace, folder / "trace.pcapng")
-        self.report.files = sorted(path.name for path in folder.iterdir())
+        names = ("back.wav", "trace.jsonl", "trace.pcapng")
+        self.report.files = [name for name in names if (folder / name).exists()]
 
 
 class _Failed(Exception):

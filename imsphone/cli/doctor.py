@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from imsphone.cli.run import run
+from imsphone.cli.say import say
 from imsphone.errors import AudioError, ImsPhoneError
 from imsphone.machine import Ids, Resolve
 
@@ -45,16 +47,20 @@ def command(profile: Path | None, as_json: bool) -> None:
     """
     findings = machine_findings()
     if profile is not None:
-        findings += asyncio.run(profile_findings(profile))
+        run(_look(profile, findings))
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings]))
+        say(json.dumps([asdict(finding) for finding in findings]))
     else:
         for finding in findings:
             mark = {"good": "✓", "limited": "–", "bad": "✗"}[finding.verdict]
-            click.echo(f"{mark} {finding.name:14s}{finding.sentence}")
+            say(f"{mark} {finding.name:14s}{finding.sentence}")
     if any(finding.verdict == "bad" for finding in findings):
         is_network = all(finding.name == "P-CSCF" for finding in findings if finding.verdict == "bad")
         sys.exit(3 if is_network else 2)
+
+
+async def _look(profile: Path, findings: list[Finding]) -> None:
+    findings += await profile_findings(profile)
 
 
 def machine_findings() -> list[Finding]:
@@ -80,7 +86,7 @@ def _sound() -> Finding:
     try:
         card()
     except AudioError as error:
-        return Finding("sound card", "limited", f"{error} Calls work with files.")
+        return Finding("sound card", "limited", str(error))
     return Finding("sound card", "good", "a default microphone and loudspeaker")
 
 
@@ -137,5 +143,7 @@ async def _pcscf(profile: Profile) -> Finding:
         how = f"{event.flow.transport}: {event.status} {event.reason}"
         return Finding("P-CSCF", "good", f"{event.flow.remote} answers by {how}")
     tried = ", ".join(f"{flow.remote} ({flow.transport})" for flow in event.tried) or host
-    reason = str(troubles[0]) if troubles else f"nothing that speaks SIP answers at {tried}"
-    return Finding("P-CSCF", "bad", f"{reason}: check `pcscf` in the profile, the route and the firewall")
+    if troubles:
+        return Finding("P-CSCF", "bad", str(troubles[0]))
+    remedy = "check `pcscf` in the profile, the route and the firewall"
+    return Finding("P-CSCF", "bad", f"nothing that speaks SIP answers at {tried}: {remedy}")

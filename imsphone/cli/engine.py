@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import click
+
+from imsphone.cli.run import run
 
 
 @click.command("engine")
@@ -24,4 +25,4 @@ def command(profile: Path) -> None:
     except AudioError as error:
         click.echo(f"imsphone: {error} Calls are silent.", err=True)
         audio = silence
-    asyncio.run(serve_stdio(Phone(Profile.load(profile), audio=audio)))
+    run(serve_stdio(Phone(Profile.load(profile), audio=audio)))

@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from imsphone.cli.octets import Octets
+from imsphone.cli.outputs import TRACE_FILE, OutFolder
+from imsphone.cli.run import run, signalled
+from imsphone.cli.say import say
+from imsphone.errors import ImsPhoneError
 
 if TYPE_CHECKING:
     from imsphone.lab.network import Network
 
 
 @click.command("lab")
-@click.option("--base", default="127.0.10", show_default=True, help="The first three octets of the nodes' addresses.")
+@click.option(
+    "--base",
+    type=Octets(),
+    default="127.0.10",
+    show_default=True,
+    help="First octets of the nodes' addresses.",
+)
 @click.option(
     "--seed", type=int, help="Draw the subscribers' keys from this number; without it they are new each time."
 )
 @click.option(
     "--profiles",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutFolder(),
     help="Write a profile and its key files for each subscriber to this folder.",
 )
-@click.option(
-    "--trace", "trace_file", type=click.Path(dir_okay=False, path_type=Path), help="Write it, .jsonl or .pcapng."
-)
+@click.option("--trace", "trace_file", type=TRACE_FILE, help="Write what crosses the network, .jsonl or .pcapng.")
 @click.option("--json", "as_json", is_flag=True, help="The addresses and subscribers as one JSON object.")
 def command(base: str, seed: int | None, profiles: Path | None, trace_file: Path | None, as_json: bool) -> None:
     """Run P-, I-, S-CSCF, HSS, DNS and the far ends until Ctrl-C, and say how to point a phone at them."""
-    asyncio.run(_lab(base, seed, profiles, trace_file, as_json))
+    run(_lab(base, seed, profiles, trace_file, as_json))
 
 
 async def _lab(base: str, seed: int | None, profiles: Path | None, trace_file: Path | None, as_json: bool) -> None:
@@ -45,19 +52,24 @@ async def _lab(base: str, seed: int | None, profiles: Path | None, trace_file: P
     trace = Trace()
     async with serve(network, trace=trace):
         written = {} if profiles is None else write_profiles(network, profiles)
-        click.echo(json.dumps(facts(network, written)) if as_json else manual(network, written))
-        sys.stdout.flush()
-        over = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, over.set)
-        await over.wait()
+        say(json.dumps(facts(network, written)) if as_json else manual(network, written))
+        await signalled()
     if trace_file is not None:
         save_trace(trace, trace_file)
 
 
 def write_profiles(network: Network, folder: Path) -> dict[str, str]:
-    """A TOML file a subscriber, its secrets in files of their own that only their owner can read; name → path."""
+    """A TOML file a subscriber, its secrets in files of their own that only their owner can read; name → path.
+
+    Raises ImsPhoneError where they cannot be written.
+    """
+    try:
+        return _write_profiles(network, folder)
+    except OSError as error:
+        raise ImsPhoneError(f"{error.filename} cannot be written: {error.strerror}") from None
+
+
+def _write_profiles(network: Network, folder: Path) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True)
     written = {}
     for name, account in network.accounts.items():

@@ -7,12 +7,14 @@ Exit codes: 0 done, 1 the network refused, 2 usage (also a bad profile), 3 nothi
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import sys
 from typing import NoReturn
 
 import click
 
+from imsphone.cli.say import hush, say
 from imsphone.errors import (
     AudioError,
     AuthenticationError,
@@ -45,6 +47,7 @@ _EXITS: tuple[tuple[type[BaseException], int], ...] = (
     (ProfileError, 2),
     (StateError, 2),
     (ParseError, 2),
+    (click.UsageError, 2),
     (ImsPhoneError, 1),
 )
 
@@ -83,31 +86,43 @@ def exit_code(error: BaseException) -> int:
 
 def fail(error: BaseException, *, as_json: bool) -> NoReturn:
     """Says an error in one sentence (or one JSON object) and leaves with its exit code."""
-    sentence = str(error) or type(error).__name__
+    sentence = _sentence(error)
     if as_json:
         status = {"status": error.status, "reason": error.reason} if isinstance(error, Rejected) else {}
         tried = {"tried": list(error.tried)} if isinstance(error, NetworkError) else {}
-        click.echo(json.dumps({"error": type(error).__name__, "sentence": sentence} | status | tried))
+        say(json.dumps({"error": type(error).__name__, "sentence": sentence} | status | tried))
     else:
         click.echo(f"imsphone: {sentence}", err=True)
     sys.exit(exit_code(error))
 
 
+def _sentence(error: BaseException) -> str:
+    """What went wrong, in a line; of a usage error also where to read on."""
+    if not isinstance(error, click.ClickException):
+        return str(error) or type(error).__name__
+    said = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    return f"{said[:1].lower()}{said[1:]} ({context.command_path} --help says more)" if context else said
+
+
 def main() -> None:
     """The entry point: errors that are ours come out as one sentence, never as a traceback."""
     as_json = "--json" in sys.argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ↔ and ✓ is no reason to fail
     try:
         cli(standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(2)
     except click.exceptions.Exit as leaving:
         sys.exit(leaving.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.exceptions.Abort):
         sys.exit(130)
-    except (ImsPhoneError, ParseError, TimeoutError) as error:
+    except BrokenPipeError:
+        hush()
+    except (ImsPhoneError, ParseError, OSError, click.ClickException) as error:  # OSError: a full disk, no more sockets
         fail(error, as_json=as_json)
 
 

@@ -5,27 +5,32 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from imsphone.cli.outputs import TRACE_FILE
+from imsphone.cli.run import run, signalled
+from imsphone.cli.say import say
 from imsphone.events import Event, Registered, RegistrationFailed, Violated
+
+if TYPE_CHECKING:
+    from imsphone.phone import Phone
 
 
 @click.command("register")
 @click.argument("profile", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--stay", is_flag=True, help="Stay registered until Ctrl-C instead of deregistering at once.")
 @click.option("--ladder", "show_ladder", is_flag=True, help="Draw what crossed the network.")
-@click.option(
-    "--trace", "trace_file", type=click.Path(dir_okay=False, path_type=Path), help="Write it, .jsonl or .pcapng."
-)
+@click.option("--trace", "trace_file", type=TRACE_FILE, help="Write it, .jsonl or .pcapng.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per event.")
 def command(profile: Path, stay: bool, show_ladder: bool, trace_file: Path | None, as_json: bool) -> None:
     """Register with the network of PROFILE (a TOML file), show what it answered, and deregister again."""
-    asyncio.run(_register(profile, stay, show_ladder, trace_file, as_json))
+    run(_register(profile, stay, show_ladder, trace_file, as_json))
 
 
 async def _register(path: Path, stay: bool, show_ladder: bool, trace_file: Path | None, as_json: bool) -> None:
-    from imsphone.cli.show import save_trace
+    from imsphone.cli.show import look, save_trace
     from imsphone.phone import Phone
     from imsphone.profile import Profile
 
@@ -33,8 +38,8 @@ async def _register(path: Path, stay: bool, show_ladder: bool, trace_file: Path 
     try:
         async with phone:
             if as_json:
-                phone.on(lambda event: click.echo(json.dumps(event.as_json())))
-            elif stay:
+                phone.on(lambda event: say(json.dumps(event.as_json())))
+            else:
                 phone.on(_tell)
             registered = await phone.register()
             if not as_json:
@@ -42,36 +47,39 @@ async def _register(path: Path, stay: bool, show_ladder: bool, trace_file: Path 
             if stay:
                 if not as_json:
                     click.echo("Staying registered; Ctrl-C deregisters.", err=True)
-                await _forever()
+                await _stay(phone)
     finally:
         if show_ladder and not as_json:
-            click.echo(phone.ladder())
-        if trace_file is not None:
+            say(phone.ladder(**look()))
+        if trace_file is not None and phone.trace:
             save_trace(phone.trace, trace_file)
 
 
-async def _forever() -> None:
-    """Until Ctrl-C or SIGTERM."""
-    import signal
+async def _stay(phone: Phone) -> None:
+    """Until Ctrl-C, or the registration is lost for good: then it raises why."""
+    from imsphone.phone import registration_error
 
-    loop = asyncio.get_running_loop()
-    over = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, over.set)
-    await over.wait()
+    waits = over, lost = asyncio.ensure_future(signalled()), asyncio.ensure_future(phone.until(RegistrationFailed))
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        over.cancel()
+        lost.cancel()
+    if lost.done():
+        raise registration_error(lost.result())
 
 
 def _show(registered: Registered) -> None:
-    click.echo(f"Registered as {registered.impu} for {registered.expires_s} s.")
-    click.echo("  Identities     " + ", ".join(registered.impus))
-    click.echo("  Service-Route  " + (", ".join(registered.service_route) or "none"))
+    say(f"Registered as {registered.impu} for {registered.expires_s} s.")
+    say("  Identities     " + ", ".join(registered.impus))
+    say("  Service-Route  " + (", ".join(registered.service_route) or "none"))
 
 
 def _tell(event: Event) -> None:
     match event:
         case Registered(is_refresh=True):
-            click.echo(f"Refreshed for {event.expires_s} s.")
-        case RegistrationFailed():
+            say(f"Refreshed for {event.expires_s} s.")
+        case RegistrationFailed(is_final=False):
             click.echo(event.sentence, err=True)
         case Violated():
             click.echo(f"The network broke {event.clause}: {event.what} ({event.did}).", err=True)

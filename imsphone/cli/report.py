@@ -73,9 +73,10 @@ class Report:
         for step in self.steps:
             took = "" if step.took_ms is None else f"{step.took_ms:8.1f} ms"
             lines.append(f"  {'✓' if step.is_done else '✗'} {step.name:36s}{took:>12s}  {step.note}".rstrip())
-        lines += ["", f"Sound ({self.codec or 'none'})", *media_lines(self.figures)]
-        score = self.pesq_note if self.pesq is None else f"{self.pesq:10.2f}  {self.pesq_note}".rstrip()
-        lines.append(_row("PESQ, mean of 8 s pieces", score))
+        if self.figures:
+            lines += ["", f"Sound ({self.codec})", *media_lines(self.figures)]
+            score = self.pesq_note if self.pesq is None else f"{self.pesq:10.2f}  {self.pesq_note}".rstrip()
+            lines.append(_row("PESQ, mean of 8 s pieces", score))
         if self.folder:
             lines += ["", f"Written to {self.folder}: {', '.join(self.files)}"]
         return "\n".join(lines)

@@ -6,35 +6,40 @@ from pathlib import Path
 
 import click
 
-from imsphone.errors import ProfileError
+from imsphone.cli.outputs import OutFile, expect_apart
+from imsphone.cli.say import say
 
 
 @click.command("trace")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--pcapng", "out", type=click.Path(dir_okay=False, path_type=Path), help="Write the trace for Wireshark here."
-)
+@click.option("--pcapng", "out", type=OutFile(".pcapng"), help="Write the trace for Wireshark here.")
 @click.option("--node", "nodes", multiple=True, help="Show only this node's traffic (may be given several times).")
 @click.option("--messages", is_flag=True, help="Print the messages in full below the ladder.")
 def command(file: Path, out: Path | None, nodes: tuple[str, ...], messages: bool) -> None:
     """Draw the ladder of FILE, a trace.jsonl that imsphone wrote."""
-    from imsphone.cli.show import save_trace
-    from imsphone.ladder import draw
+    from imsphone.cli.show import look, save_trace
+    from imsphone.ladder import draw, rungs
     from imsphone.trace import Trace
 
+    expect_apart(FILE=file, pcapng=out)
     try:
-        text = file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProfileError(
-            f"{file}: cannot be read as a trace ({error}); name a .jsonl file that imsphone wrote."
+        trace = Trace.from_jsonl(file.read_text())
+    except OSError as error:
+        raise click.BadParameter(f"{file} cannot be read: {error.strerror}", param_hint="FILE") from None
+    except ValueError:
+        raise click.BadParameter(
+            f"{file} is no trace; name a .jsonl file that imsphone wrote", param_hint="FILE"
         ) from None
-    trace = Trace.from_jsonl(text)
-    click.echo(draw(trace, nodes=nodes or None))
+    known = {name for rung in rungs(trace) for name in (rung.source, rung.target)}
+    if unknown := sorted(set(nodes) - known):
+        sentence = f"no {', '.join(unknown)} in {file}; there are {', '.join(sorted(known)) or 'none'}"
+        raise click.BadParameter(sentence, param_hint="--node")
+    say(draw(trace, nodes or None, **look()))
     if messages:
         for record in trace:
             if record.protocol == "SIP":
-                click.echo(f"\n{record.at:.3f} {record.who} {record.direction} {record.flow}")
-                click.echo(record.data.decode("utf-8", "replace"))
+                say(f"\n{record.at:.3f} {record.who} {record.direction} {record.flow}")
+                say(record.data.decode("utf-8", "replace"))
     if out is not None:
         save_trace(trace, out)
         click.echo(f"Wrote {out}.", err=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from imsphone.cli.show import save_trace
-from imsphone.errors import ProfileError
+from imsphone.cli.show import look, save_trace
+from imsphone.errors import ImsPhoneError
 from imsphone.machine import Address, Flow
 from imsphone.trace import Trace
 
@@ -21,6 +22,14 @@ def test_the_name_decides(tmp_path: Path) -> None:
     save_trace(trace, tmp_path / "t.pcapng")
     assert len(Trace.from_jsonl((tmp_path / "t.jsonl").read_text())) == 1
     assert (tmp_path / "t.pcapng").read_bytes()[:4] == b"\x0a\x0d\x0d\x0a"
-    with pytest.raises(ProfileError, match=r"t\.txt"):
-        save_trace(trace, tmp_path / "t.txt")
-    assert not (tmp_path / "t.txt").exists()
+    with pytest.raises(ImsPhoneError, match="no such"):
+        save_trace(trace, tmp_path / "no such" / "t.jsonl")
+
+
+def test_only_a_terminal_gets_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert look() == {"width": 120, "colour": False}
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert look() == {"width": 200, "colour": True}
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert look()["colour"] is False

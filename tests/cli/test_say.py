@@ -1,0 +1,37 @@
+"""A reader that has had enough is no mistake, and keeps nothing from being done."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from imsphone.cli.say import say
+from imsphone.trace import Trace
+
+
+def test_it_prints_a_line(capsys: object) -> None:
+    say("ladder ↔")
+    assert capsys.readouterr().out == "ladder ↔\n"  # type: ignore[attr-defined]
+
+
+def test_without_a_reader_the_command_still_deregisters(profiles: dict[str, Path], tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    trace = tmp_path / "a.jsonl"
+    line = [sys.executable, "-W", "error", "-m", "imsphone.cli.main", "register", profiles["alice"], "--json"]
+    try:
+        done = subprocess.run(
+            [*line, "--trace", trace],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"IMSPHONE_HOME": str(tmp_path)},
+            timeout=60,
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+    answers = [record.data[:11] for record in Trace.from_jsonl(trace.read_text()) if record.direction == "received"]
+    assert answers.count(b"SIP/2.0 200") == 2  # registered, and deregistered
