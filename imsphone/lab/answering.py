@@ -33,6 +33,7 @@ class Answering(Call):
         self._transaction = transaction
         self._answers_after_s = answers_after_s
         self._answer_at: float | None = None
+        self._is_hanging_up = False
         self._tag = side.ids.tag()
         self.dialog = Dialog.from_request(request, self._tag)
         self._reliable: ReliableResponses | None = None
@@ -74,14 +75,21 @@ class Answering(Call):
 
     def inside(self, request: Request, transaction: ServerTransaction, now: float) -> list[Effect]:
         if request.method != "PRACK":
-            if not self.is_up and request.method == "INVITE":
-                return self.side.transactions.respond(transaction, request.answer(491), now)
+            is_offering = request.method == "INVITE" or (request.method == "UPDATE" and bool(request.body))
+            if is_offering and not self._transaction.is_answered:
+                return self.side.transactions.respond(transaction, self._too_early(request), now)
             return super().inside(request, transaction, now) + self._stopped(now)
         rack = request.rack
         fits = False
         if rack is not None and self._reliable is not None:
             fits, _ = self._reliable.acknowledge(rack, now)
         return self.side.transactions.respond(transaction, request.answer(200 if fits else 481), now)
+
+    def _too_early(self, request: Request) -> Response:
+        """A second INVITE or offer before the first has its answer (RFC 3261 14.2, RFC 3311 5.2): in 0 to 10 s."""
+        response = request.answer(500)
+        response.headers.add("Retry-After", str(self.side.ids.number(8) % 11))
+        return response
 
     def _stopped(self, now: float) -> list[Effect]:
         """A BYE before the final answer ends the INVITE too (RFC 3261 15.1.2)."""
@@ -117,6 +125,8 @@ class Answering(Call):
 
     def acknowledge(self, request: Request, now: float) -> list[Effect]:
         effects = super().acknowledge(request, now)
+        if self._is_hanging_up and self._accepted is None:
+            return effects + self.hang_up(now)
         if self.is_up or self.is_over or self._accepted is not None or not self._transaction.is_answered:
             return effects
         self.is_up = True
@@ -127,6 +137,9 @@ class Answering(Call):
             return []
         if not self._transaction.is_answered:
             return self._refuse(480, now)
+        if self._accepted is not None and now < self._give_up_at:
+            self._is_hanging_up = True  # RFC 3261 15: not before the ACK, or before it can come no more
+            return []
         return self.request("BYE", now) + self.over(now)
 
     # Time -------------------------------------------------------------------------------------------------------------

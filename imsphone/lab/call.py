@@ -187,7 +187,7 @@ class Call:
 
     def acknowledge(self, request: Request, now: float) -> list[Effect]:
         """The ACK of a 200 of ours; it holds the answer where the 200 held the offer."""
-        if self._accepted is None or self.is_over:
+        if self._accepted is None or self.is_over or request.cseq.number != self._accepted[0].request.cseq.number:
             return []
         self._accepted = None
         try:
@@ -200,13 +200,11 @@ class Call:
 
     def _renegotiated(self, request: Request, now: float) -> Response:
         """The answer to a re-INVITE or an UPDATE: hold, resume, a new address (RFC 3264 8)."""
-        if self.media is None or self._accepted is not None:
+        if (request.body or request.method == "INVITE") and (self.media is None or self._accepted is not None):
             return request.answer(491)
         response = request.answer(200)
         response.headers.add("Contact", f"<sip:{self.side.address}>")
         try:
-            assert self.dialog is not None
-            self.dialog.refresh_target(request)
             if request.body:
                 body = self.answer_to(sdp.parse(request.body), now)
                 if body is None:
@@ -216,6 +214,8 @@ class Call:
                 response.set_body(self.offer(), SDP)
         except ParseError:
             return request.answer(400)
+        assert self.dialog is not None
+        self.dialog.refresh_target(request)  # RFC 3261 12.2.2: only what is accepted changes anything
         return response
 
     def hang_up(self, now: float) -> list[Effect]:

@@ -27,6 +27,7 @@ class Calling(Call):
         self._caller = caller
         self._entry = entry
         self._invite: ClientTransaction | None = None
+        self._dialogs: dict[str, Dialog] = {}  # by their tag: a fork answers with several
         self._orders: dict[str, RSeqOrder] = {}
         self._is_hanging_up = False
 
@@ -68,23 +69,16 @@ class Calling(Call):
         order = self._orders.setdefault(response.to.tag, RSeqOrder())
         if not order.accepts(response):
             return []
-        early = Dialog.from_response(transaction.request, response)
-        if self.dialog is not None and self.dialog.key == early.key:
-            early = self.dialog
-        self.dialog = early
-        prack = early.request("PRACK")
+        self.dialog = self._dialog_of(response, transaction)
+        prack = self.dialog.request("PRACK")
         prack.headers.add("RAck", str(RAck(response.rseq or 0, transaction.request.cseq.number, "INVITE")))
         self._take(response, now)
         return self.side.transactions.request(prack, self.way(prack), now, self)[1]
 
     def _answered(self, response: Response, transaction: ClientTransaction, now: float) -> list[Effect]:
-        dialog = Dialog.from_response(transaction.request, response)
-        known = self.dialog
-        if known is not None and known.key == dialog.key:
-            known.confirm(response)
-            dialog = known
+        dialog = self._dialog_of(response, transaction)
         effects = self._ack(dialog, transaction, now)
-        if self.is_over or self._is_hanging_up or (self.is_up and dialog is not known):  # nobody wants this one
+        if self.is_over or self._is_hanging_up or (self.is_up and dialog is not self.dialog):  # nobody wants this one
             bye = dialog.request("BYE")
             effects += self.side.transactions.request(bye, self.way(bye), now, self)[1]
             return effects + (self.over(now) if self._is_hanging_up else [])
@@ -94,6 +88,16 @@ class Calling(Call):
         self.is_up = True
         self._take(response, now)
         return [*effects, Tell(CallUp(now, self.key))]
+
+    def _dialog_of(self, response: Response, transaction: ClientTransaction) -> Dialog:
+        """The dialog of this response, with the CSeq that its PRACKs have reached (RFC 3261 13.2.2.4)."""
+        tag = response.to.tag
+        dialog = self._dialogs.get(tag)
+        if dialog is None:
+            dialog = self._dialogs[tag] = Dialog.from_response(transaction.request, response)
+        elif response.is_final:
+            dialog.confirm(response)
+        return dialog
 
     def _ack(self, dialog: Dialog, transaction: ClientTransaction, now: float) -> list[Effect]:
         ack = dialog.request("ACK", transaction.request.cseq.number)

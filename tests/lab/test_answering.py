@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from imsphone.lab.call import CallOver
+from imsphone.lab.network import Network
 from imsphone.lab.world import World
 from tests.lab.conftest import REALM, Ear, Registrant, header, media_of, rtp, sdp, speak
 
@@ -74,3 +75,35 @@ def test_silence_until_the_caller_gives_up(registered: Registrant, world: World)
     registered.next("SIP/2.0 200")
     assert registered.next("SIP/2.0 4").startswith("SIP/2.0 487")
     assert [type(event) for event in world.told("far-end")] == [CallOver]
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_second_offer_waits_until_the_first_is_answered(registered: Registrant, method: str) -> None:
+    registered.invite(f"sip:silent@{REALM}", sdp=sdp())
+    ringing = registered.next("SIP/2.0 180")
+    lines = (f"Contact: <sip:alice@{registered.address}>", "Content-Type: application/sdp", "")
+    registered.in_dialog(method, ringing, "2", *lines, sdp().replace("\r\n", "\n"))
+    refused = registered.next("SIP/2.0 5")
+    assert refused.startswith("SIP/2.0 500")
+    assert 0 <= int(header(refused, "Retry-After")) <= 10
+
+
+def test_an_early_update_without_an_offer_is_taken(registered: Registrant) -> None:
+    registered.invite(f"sip:silent@{REALM}", sdp=sdp())
+    ringing = registered.next("SIP/2.0 180")
+    registered.in_dialog("UPDATE", ringing, "2", f"Contact: <sip:alice@{registered.address}>")
+    assert "UPDATE" in header(registered.next("SIP/2.0 200"), "CSeq")
+
+
+def test_who_was_called_says_goodbye_only_behind_the_ack(
+    registered: Registrant, network: Network, world: World
+) -> None:
+    registered.invite(ECHO, sdp=sdp())
+    ok = registered.next("SIP/2.0 200")
+    [key] = network.far_end.calls
+    world.perform("far-end", network.far_end.hang_up(key, world.now))
+    world.run_for(0.4)
+    assert not [text for text in registered.heard if text.startswith("BYE")]
+    registered.in_dialog("ACK", ok, "1")
+    registered.reply(registered.next("BYE"), "200 OK")
+    assert network.far_end.calls == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from imsphone.lab.network import Network
 from imsphone.lab.world import World
 from tests.lab.conftest import REALM, Ear, Registrant, answered, media_of, rtp, sdp, speak
 
@@ -27,3 +28,27 @@ def test_hold_and_resume(registered: Registrant, ear: Ear, world: World) -> None
     speak(world, rtp(2, 161), there)
     world.run_for(0.1)
     assert len(ear.rtp) == 1
+
+
+def test_a_change_that_is_refused_changes_nothing(registered: Registrant, network: Network, world: World) -> None:
+    ok = answered(registered, ECHO)
+    nothing = sdp().replace("RTP/AVP 8 0", "RTP/AVP 96").replace("8 PCMA", "96 OPUS").replace("0 PCMU", "96 X")
+    lines = (
+        "Contact: <sip:elsewhere@127.0.0.99:5060>",
+        "Content-Type: application/sdp",
+        "",
+        nothing.replace("\r\n", "\n"),
+    )
+    registered.in_dialog("UPDATE", ok, "2", *lines)
+    assert registered.next("SIP/2.0 4").startswith("SIP/2.0 488")
+    [key] = network.far_end.calls
+    world.perform("far-end", network.far_end.hang_up(key, world.now))
+    assert registered.next("BYE").startswith(f"BYE sip:alice@{registered.address} ")
+
+
+def test_an_ack_of_another_invite_does_not_count(registered: Registrant) -> None:
+    ok = answered(registered, ECHO)
+    registered.in_dialog("INVITE", ok, "2", f"Contact: <sip:alice@{registered.address}>")
+    again = registered.next("SIP/2.0 200")
+    registered.in_dialog("ACK", ok, "1")
+    assert registered.next("SIP/2.0 200") == again  # repeated: its own ACK is still to come

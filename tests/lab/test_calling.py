@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from imsphone.lab.call import CallOver, CallUp
 from imsphone.lab.network import Network
 from imsphone.lab.world import World
@@ -53,3 +55,29 @@ def test_a_far_end_that_calls_nobody(network: Network, world: World) -> None:
     world.run_for(1)
     [over] = world.told("far-end")
     assert over.status == 404
+
+
+def test_each_phone_of_a_fork_has_its_own_count_of_requests(
+    registered: Registrant, handset: Callable[..., Registrant], network: Network, world: World
+) -> None:
+    tablet = handset("alice", "127.0.0.13", name="tablet")
+    tablet.isim = registered.isim
+    tablet.come_in(contact=f'<sip:tablet@{tablet.address}>;+sip.instance="<urn:uuid:1>"')
+    key, effects = network.far_end.call(f"sip:alice@{REALM}", world.now)
+    world.perform("far-end", effects)
+    phones = [(registered, "a1"), (tablet, "t1")]
+    invites = [phone.next("INVITE") for phone, _ in phones]
+    counts: dict[str, list[int]] = {"a1": [], "t1": []}
+    for rseq in (1, 2):
+        for (phone, tag), invite in zip(phones, invites, strict=True):
+            contact = f"Contact: <sip:{phone.name}@{phone.address}>"
+            phone.reply(invite, "180 Ringing", contact, "Require: 100rel", f"RSeq: {rseq}", tag=tag)
+            prack = phone.next("PRACK")
+            counts[tag].append(int(header(prack, "CSeq").split()[0]))
+            phone.reply(prack, "200 OK")
+    contact = f"Contact: <sip:alice@{registered.address}>"
+    registered.reply(invites[0], "200 OK", contact, "Content-Type: application/sdp", tag="a1", body=sdp())
+    registered.next("ACK")
+    world.perform("far-end", network.far_end.hang_up(key, world.now))
+    counts["a1"].append(int(header(registered.next("BYE"), "CSeq").split()[0]))
+    assert counts == {"a1": [2, 3, 4], "t1": [2, 3]}
