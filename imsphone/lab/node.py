@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -47,7 +47,11 @@ class Node:
     """Option tags of Proxy-Require that it takes."""
 
     def __init__(
-        self, address: Address, ids: Ids, names: Mapping[str, Address] | None = None, timers: Timers = RFC_3261
+        self,
+        address: Address,
+        ids: Ids,
+        names: Mapping[str, Address] | None = None,
+        timers: Timers | Callable[[Flow], Timers] = RFC_3261,
     ) -> None:
         self.address = address
         self.ids = ids
@@ -125,7 +129,6 @@ class Node:
         onward: Iterable[tuple[Request, Flow]],
         now: float,
         edit: Edit | None = None,
-        timers: Timers | None = None,
     ) -> list[Effect]:
         """Send copies of a request onward, all at once; what they bring back goes upstream through `edit`.
 
@@ -137,7 +140,7 @@ class Node:
         transaction.mark = forwarding
         effects: list[Effect] = []
         for request, flow in onward:
-            branch, sent = self.transactions.request(request, flow, now, forwarding, timers)
+            branch, sent = self.transactions.request(request, flow, now, forwarding)
             self._start_timer_c(forwarding, branch, now)
             effects += sent
         return effects

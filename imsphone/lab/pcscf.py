@@ -29,7 +29,7 @@ from imsphone.sip.digest import is_aka
 from imsphone.sip.fields import Challenge, NameAddr
 from imsphone.sip.message import Request, Response
 from imsphone.sip.server import ServerTransaction
-from imsphone.sip.timers import TS_24_229
+from imsphone.sip.timers import RFC_3261, TS_24_229
 from imsphone.sip.uri import Uri
 
 # What a phone may not say of itself, or what is meant for the P-CSCF alone (TS 24.229 4.4, 5.2.6.3.3).
@@ -64,7 +64,8 @@ class PCscf(Node):
         *,
         is_strict: bool = True,
     ) -> None:
-        super().__init__(address, ids, names)
+        # TS 24.229 7.7: both ways between us and a phone the times are those of the air
+        super().__init__(address, ids, names, lambda flow: RFC_3261 if flow.remote.host in core else TS_24_229)
         self.realm = realm
         self.bindings = Bindings()
         self._entry = Flow("UDP", address, entry)
@@ -236,8 +237,7 @@ class PCscf(Node):
         if target is None:
             return self.respond(transaction, 403, now, "Nowhere to Go")
         self.count_hop(request)
-        timers = None if target.remote.host in self._core else TS_24_229
-        return self.forward(transaction, [(request, target)], now, edit, timers)
+        return self.forward(transaction, [(request, target)], now, edit)
 
     def _way(self, request: Request, own: Uri | None) -> Flow | None:
         """To the phone whose token our Route carried if that was the last one, else on by Route or Request-URI."""

@@ -10,7 +10,7 @@ It is a machine (`imsphone.machine`); its owner, a UE or a network node, hears o
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Literal
@@ -75,11 +75,11 @@ _Transaction = ClientTransaction | ServerTransaction
 
 
 class Transactions:
-    """All transactions of one UE or node."""
+    """All transactions of one UE or node, which may have other timers for some flows than for the rest."""
 
-    def __init__(self, ids: Ids, timers: Timers = RFC_3261) -> None:
+    def __init__(self, ids: Ids, timers: Timers | Callable[[Flow], Timers] = RFC_3261) -> None:
         self._ids = ids
-        self._timers = timers
+        self._timers_of = timers if callable(timers) else lambda _flow: timers
         self._clients: dict[tuple[str, str], ClientTransaction] = {}
         self._servers: dict[tuple[str, str, int, str], ServerTransaction] = {}
         self._cancels: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}  # asked before any 1xx came
@@ -99,11 +99,11 @@ class Transactions:
     # Out --------------------------------------------------------------------------------------------------------------
 
     def request(
-        self, request: Request, flow: Flow, now: float, mark: object = None, timers: Timers | None = None
+        self, request: Request, flow: Flow, now: float, mark: object = None
     ) -> tuple[ClientTransaction, list[Effect]]:
         """Sends a request in a new transaction: adds the Via, goes over to TCP where UDP is too small for it."""
         branch = self._ids.branch()
-        timers = timers or self._timers
+        timers = self._timers_of(flow)
         transaction = ClientTransaction(self._with_via(request, flow, branch), flow, timers, now, mark)
         if _is_too_large(transaction.data, flow):
             flow = flow.over("TCP")
@@ -217,7 +217,9 @@ class Transactions:
             return transaction.repeat()
         if len(self._servers) >= MAX_SERVER_TRANSACTIONS:
             return [Send(bytes(request.answer(503, tag=self._ids.tag())), _way_back(via, flow))]
-        transaction = self._servers[key] = ServerTransaction(request, _way_back(via, flow), self._timers, key, now)
+        transaction = self._servers[key] = ServerTransaction(
+            request, _way_back(via, flow), self._timers_of(flow), key, now
+        )
         self._arm(transaction)
         cancels = self._servers.get(self._key(request, via, "INVITE")) if request.method == "CANCEL" else None
         return [Tell(RequestArrived(request, transaction, flow, cancels))]
@@ -248,8 +250,9 @@ class Transactions:
         return branch, host, port, method
 
     def _receive_response(self, response: Response, now: float) -> list[Effect]:
-        transaction = self._clients.get((response.via.branch, response.cseq.method))
-        if transaction is None:
+        via = response.via
+        transaction = self._clients.get((via.branch, response.cseq.method))
+        if transaction is None or via.sent_by != transaction.request.via.sent_by:
             return []  # late, or none of ours (RFC 3261 18.1.2)
         effects, is_news = transaction.receive(response, now)
         if response.status < 200:

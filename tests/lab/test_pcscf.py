@@ -256,3 +256,17 @@ def test_after_deregistration_of_all_contacts_nothing_is_left(alice: Registrant,
     assert len(network.pcscf.bindings) == 2
     alice.come_in(contact="*", expires=0)
     assert len(network.pcscf.bindings) == 0
+
+
+def test_an_answer_is_kept_for_a_phone_as_long_as_the_phone_asks(alice: Registrant, world: World) -> None:
+    """Timers F and J last 128 s between a phone and its P-CSCF (TS 24.229 table 7.7.1)."""
+    register = (
+        f"REGISTER sip:{REALM} SIP/2.0\nVia: SIP/2.0/UDP {alice.address};branch=z9hG4bKonce;rport\nMax-Forwards: 70\n"
+        f"From: <sip:{alice.account.impi}>;tag=1\nTo: <sip:{alice.account.impi}>\nCall-ID: once\nCSeq: 1 REGISTER\n"
+        f"Contact: <sip:me@{alice.address}>\nAuthorization: {alice.first_authorization()}\n\n"
+    )
+    alice.send(register)
+    challenge = alice.next("SIP/2.0 401")
+    world.run_for(100)
+    alice.send(register)
+    assert alice.next("SIP/2.0") == challenge

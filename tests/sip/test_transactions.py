@@ -244,8 +244,8 @@ def test_only_an_invite_is_cancelled() -> None:
 
 def test_a_cancelled_call_without_an_end_is_over_after_64_t1() -> None:
     # 9.1: ... SHOULD then consider the original transaction cancelled
-    layer = Transactions(Ids(b"1"))
-    transaction, _ = layer.request(make(), UDP, 0.0, timers=TS_24_229)
+    layer = Transactions(Ids(b"1"), TS_24_229)
+    transaction, _ = layer.request(make(), UDP, 0.0)
     hear(layer, transaction, 180, 1.0)
     cancel = layer.cancel(transaction, 2.0)
     (message,) = sent(cancel)
@@ -660,3 +660,14 @@ def test_every_request_ends_once_whatever_the_link_does(seed: int, loss: float, 
         if loss == 1.0 and transport == "UDP":
             assert finals == ["timeout"]
     assert [left_over(end) for end in pair.ends.values()] == [0, 0]
+
+
+@pytest.mark.parametrize("sent_by", ["192.0.2.7:5060", "192.0.2.1:5999"])
+def test_a_response_to_somebody_elses_via_is_none_of_ours(sent_by: str) -> None:
+    layer = Transactions(Ids(b"1"))
+    transaction, _ = layer.request(make(), UDP, 0.0)
+    response = transaction.request.answer(200, tag="9")
+    strange = bytes(response).replace(b"192.0.2.1:5060;branch", f"{sent_by};branch".encode())
+    assert strange != bytes(response)
+    assert layer.receive(strange, UDP, 1.0) == []  # RFC 3261 18.1.2: silently
+    assert told(layer.receive(bytes(response), UDP, 1.0))
