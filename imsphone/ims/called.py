@@ -14,7 +14,7 @@ from typing import Any
 
 from imsphone.errors import StateError
 from imsphone.events import CallAnswered, CallIncoming, CallRinging
-from imsphone.ims.agent import SDP, Agent, Binding
+from imsphone.ims.agent import Agent, Binding
 from imsphone.ims.moves import moves
 from imsphone.ims.negotiation import Negotiation, formats_for
 from imsphone.ims.session import Acceptance, Leg, Session, Side, State, asserted_identity
@@ -32,6 +32,8 @@ MOVES = moves("""
     active       .        object   object   bye      .          .             .        .
     ended        .        object   object   .        .          .             .        .
 """)
+
+_SAY_AGAIN_S = 60.0  # RFC 3261 13.3.1.1: else a proxy takes us for gone
 
 
 class IncomingCall(Session):
@@ -53,6 +55,8 @@ class IncomingCall(Session):
         self._description = b""
         self._is_described = False  # a description of ours has left in a reliable response
         self._give_up_at: float | None = None
+        self._expires_at: float | None = None
+        self._say_again_at: float | None = None
 
     @property
     def state(self) -> State:
@@ -60,7 +64,7 @@ class IncomingCall(Session):
 
     @property
     def deadline(self) -> float | None:
-        times = (super().deadline, self._reliable.deadline, self._give_up_at)
+        times = (super().deadline, self._reliable.deadline, self._give_up_at, self._expires_at, self._say_again_at)
         return min((at for at in times if at is not None), default=None)
 
     def is_same(self, request: Request) -> bool:
@@ -80,10 +84,12 @@ class IncomingCall(Session):
     def begin(self, now: float) -> list[Effect]:
         """100 at once, then the question for media ports; 415 or 488 for an offer that is none or is not for us."""
         request = self.invite.request
-        if self._has_offer and request.content_type != SDP:
+        if self._has_offer and not self._is_sdp(request):
             return self._end_with(415, "local", now)
         if self._has_offer and self._try_answer(self._negotiation(Address(self.flow.local.host, 9)), request) is None:
             return self._end_with(488, "local", now)  # before any port is opened
+        if request.expires is not None:
+            self._expires_at = now + request.expires
         trying = self._agent.answer(request, 100)
         question = Ask(OpenMedia(self.flow.local.host, self.key), self.key)
         return [*self._agent.transactions.respond(self.invite, trying, now), question]
@@ -115,6 +121,10 @@ class IncomingCall(Session):
             effects += self._agent.transactions.respond(self.invite, response, now)
         if is_silent:
             effects += self._move("silent", now)
+        if self._expires_at is not None and now >= self._expires_at:
+            effects += self._move("cancelled", now)  # RFC 3261 13.3.1 step 1: as if the caller had said so
+        if self._say_again_at is not None and now >= self._say_again_at:
+            effects += self._send_180(now)
         if self._give_up_at is not None and now >= self._give_up_at:
             effects += self._move("alarm", now)
         return effects
@@ -149,7 +159,10 @@ class IncomingCall(Session):
 
     def _send_180(self, now: float) -> list[Effect]:
         agent, request = self._agent, self.invite.request
-        body = self._description if self._is_reliable else b""
+        self._say_again_at = now + _SAY_AGAIN_S
+        if self._is_reliable and not self._reliable.is_acknowledged:
+            return []  # it is repeated anyway
+        body = self._description if self._is_reliable and not self._is_described else b""
         ringing = agent.answer(request, 180, tag=self.key, flow=self.flow, body=body)
         if self._is_reliable:
             self._is_described = True
@@ -166,7 +179,7 @@ class IncomingCall(Session):
             if not self._is_answer(leg.negotiation, request):
                 return [*self._answer(transaction, 488, now), *self._refuse(now, 488)]
         elif request.body:
-            body = self._try_answer(leg.negotiation, request) if request.content_type == SDP else None
+            body = self._try_answer(leg.negotiation, request) if self._is_sdp(request) else None
             if body is None:
                 return [*self._answer(transaction, 488, now), *self._move("acknowledged", now)]
         response = self._agent.answer(request, 200, flow=self.flow if body else None, body=body or b"")
@@ -175,15 +188,16 @@ class IncomingCall(Session):
     # Answering --------------------------------------------------------------------------------------------------------
 
     def _accept(self, now: float) -> list[Effect]:
+        self._give_up_at = self._say_again_at = None
         if not self._reliable.is_acknowledged:  # RFC 3262 3: it holds a description
-            self._phase, self._give_up_at = "accepting", None
+            self._phase = "accepting"
             return []
         return self._go_on(now)
 
     def _go_on(self, now: float) -> list[Effect]:
         """The 200, with our description unless it has gone before (RFC 3261 13.2.1)."""
         assert self.leg is not None
-        self._phase, self._give_up_at = "active", None
+        self._phase, self._expires_at = "active", None
         body = b"" if self._is_described else self._description
         response = self._agent.answer(self.invite.request, 200, tag=self.key, flow=self.flow, body=body)
         self._reliable.stop()
@@ -229,4 +243,5 @@ class IncomingCall(Session):
         return [*effects, *told] if self.leg else effects
 
     def _close(self) -> None:
-        self._phase, self._give_up_at = "ended", None
+        self._phase = "ended"
+        self._give_up_at = self._expires_at = self._say_again_at = None

@@ -153,7 +153,7 @@ class Session:
             return self._answer(transaction, refusal, now)
         negotiation, body = leg.negotiation, b""
         if request.body:
-            if request.content_type != SDP:
+            if not self._is_sdp(request):
                 return self._answer(transaction, 415, now)
             answer = self._try_answer(negotiation, request)
             if answer is None:
@@ -232,12 +232,18 @@ class Session:
         if status == 500:
             headers = (("Retry-After", str(self._agent.ids.number(8) % 11)),)  # RFC 3261 14.2: 0 to 10 s
         elif status == 415:
-            headers = (("Accept", SDP),)
+            headers = (("Accept", SDP), ("Accept-Encoding", "identity"))  # RFC 3261 8.2.3
         response = self._agent.answer(transaction.request, status, tag=self.key, headers=headers)
         return self._agent.transactions.respond(transaction, response, now)
 
     def _news(self, leg: Leg, now: float) -> list[Effect]:
         return leg.negotiation.news(self.key, now) if self.state == "active" else []
+
+    @staticmethod
+    def _is_sdp(message: Message) -> bool:
+        """Whether the body is SDP, and not in an encoding that would have to be undone."""
+        encoding = message.headers.get("Content-Encoding") or "identity"
+        return message.content_type == SDP and encoding.lower() == "identity"
 
     @staticmethod
     def _try_answer(negotiation: Negotiation, message: Message) -> bytes | None:
@@ -251,7 +257,7 @@ class Session:
     def _is_answer(negotiation: Negotiation, message: Message) -> bool:
         """Whether a message holds a usable answer to our offer, which it concludes then."""
         try:
-            return message.content_type == SDP and negotiation.conclude(message.body)
+            return Session._is_sdp(message) and negotiation.conclude(message.body)
         except ParseError:
             return False
 

@@ -103,7 +103,7 @@ def test_a_reliable_180_is_repeated_until_its_prack(phone: Any) -> None:
     assert [data.split(b"\r\n")[0] for data in phone.sent].count(b"SIP/2.0 180 Ringing") == 4
     prack(phone, key)
     count = len(phone.sent)
-    phone.wait(100)
+    phone.wait(40)
     assert len(phone.sent) == count
 
 
@@ -356,3 +356,50 @@ def test_what_does_not_ring_is_neither_answered_nor_rejected(phone: Any, act: st
     key = active(phone)
     with pytest.raises(StateError, match="active"):
         phone.do(getattr(phone.ue, act), key)
+
+
+# How long it may ring -------------------------------------------------------------------------------------------------
+
+
+def test_an_invitation_that_expires_is_over(phone: Any) -> None:
+    phone.invite("Expires: 10")
+    phone.wait(9)
+    assert phone.labels == ["100", "180"]
+    phone.wait(2)
+    assert phone.labels[-1] == "487"  # RFC 3261 13.3.1 step 1
+    assert ended(phone).by == "remote"
+
+
+def test_an_invitation_that_was_taken_does_not_expire(phone: Any) -> None:
+    key = phone.invite("Expires: 10")
+    phone.do(phone.ue.answer_call, key)
+    ack(phone, key)
+    phone.wait(60)
+    assert phone.ue.calls[key].state == "active"
+
+
+def test_a_phone_that_rings_says_so_every_minute(phone: Any) -> None:
+    phone.invite("")
+    phone.wait(110)
+    assert [data.split(b"\r\n")[0] for data in phone.sent].count(b"SIP/2.0 180 Ringing") == 2  # RFC 3261 13.3.1.1
+
+
+def test_each_reliable_180_has_its_own_number_and_the_answer_goes_once(phone: Any) -> None:
+    key = phone.invite("Supported: 100rel")
+    prack(phone, key)
+    phone.wait(61)
+    first, _, second = phone.responses[-3:]
+    assert second.status == 180
+    assert (second.rseq or 0) == (first.rseq or 0) + 1
+    assert (bool(first.body), second.body) == (True, b"")
+    prack(phone, key, cseq=3)
+    phone.do(phone.ue.answer_call, key)
+    assert phone.events(CallAnswered)
+
+
+def test_a_description_that_is_packed_is_415(phone: Any) -> None:
+    phone.hear(phone.far_request("INVITE", 1, "Content-Encoding: gzip", tag=""), phone.sdp_offer)
+    refused = phone.responses[-1]
+    assert refused.status == 415
+    assert refused.headers.get("Accept-Encoding") == "identity"  # RFC 3261 8.2.3
+    assert refused.headers.get("Accept") == "application/sdp"
