@@ -55,4 +55,10 @@ class Forwarding:
         best = min(self._finals, key=_rank)
         if best.status == 503:  # the trouble is one of this proxy's next hops, not the proxy's (16.7 step 6)
             best.status, best.reason = 500, "Next Hop Unavailable"
+        if best.status in (401, 407):  # 16.7 step 7: who is to prove himself hears of all challenges at once
+            for other in self._finals:
+                if other is not best and other.status in (401, 407):
+                    for name in ("WWW-Authenticate", "Proxy-Authenticate"):
+                        for value in other.headers.lines(name):
+                            best.headers.add(name, value)
         return best

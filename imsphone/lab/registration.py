@@ -171,7 +171,7 @@ class Registering:
     ) -> list[Effect]:
         verdict = awaited.judge(credentials)
         if verdict == "right":
-            if self._terms.is_every_refresh_challenged:
+            if self._terms.is_every_refresh_challenged or not credentials.get("qop"):  # without qop nothing counts uses
                 self._awaited.drop(awaited)
             else:  # the nonce stays good for the refreshes, with a higher nc each time
                 awaited.is_proven = True

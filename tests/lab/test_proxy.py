@@ -58,3 +58,18 @@ def test_nothing_follows_an_answer() -> None:
     one.server.respond(Response(200), 0.0)
     client.fail()
     assert one.collect(Response(486)) is None
+
+
+def test_every_challenge_goes_up_with_the_best_one() -> None:
+    one, clients = forwarding(3)
+    answers = [
+        Response(401, headers=[("WWW-Authenticate", 'Digest realm="a", nonce="1"')]),
+        Response(486),
+        Response(407, headers=[("Proxy-Authenticate", 'Digest realm="b", nonce="2"')]),
+    ]
+    for client, answer in zip(clients, answers, strict=True):
+        client.fail()
+        best = one.collect(answer)
+    assert best is answers[0]
+    assert best.headers.get("WWW-Authenticate") == 'Digest realm="a", nonce="1"'
+    assert best.headers.get("Proxy-Authenticate") == 'Digest realm="b", nonce="2"'  # RFC 3261 16.7 step 7

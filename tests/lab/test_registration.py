@@ -12,7 +12,7 @@ from imsphone.lab.network import Network
 from imsphone.lab.registration import Terms
 from imsphone.lab.world import World
 from imsphone.usim.isim import SqnMemory
-from tests.lab.conftest import REALM, Registrant, header, headers
+from tests.lab.conftest import REALM, Registrant, header, headers, md5
 
 
 def crossings(world: World, *names: str) -> list[str]:
@@ -225,6 +225,20 @@ def test_a_refresh_may_go_with_the_old_nonce_where_the_network_says_so(
     world.run_for(3600)
     assert alice.register(alice.proof(challenge, password=res, nc=2)).startswith("SIP/2.0 200")
     assert alice.register(alice.proof(challenge, password=res, nc=2)).startswith("SIP/2.0 403")  # a replay
+
+
+@pytest.mark.parametrize("terms", [Terms(is_every_refresh_challenged=False)])
+def test_a_proof_that_nothing_counts_is_good_once(alice: Registrant, network: Network) -> None:
+    """RFC 3261 22.4 step 8 lets a client leave qop out; then nothing tells a replay from a refresh."""
+    challenge = alice.register(alice.first_authorization())
+    nonce = challenge.partition('nonce="')[2].partition('"')[0]
+    token = base64.b64decode(nonce)
+    res = network.accounts["alice"].isim().authenticate(token[:16], token[16:32]).res  # type: ignore[union-attr]
+    ha1 = md5(f"{alice.account.impi}:{REALM}:".encode() + res)
+    response = md5(f"{ha1}:{nonce}:{md5(f'REGISTER:sip:{REALM}')}")  # RFC 2617 3.2.2.1, without qop
+    proof = alice.first_authorization(nonce=nonce, response=response) + ", algorithm=AKAv1-MD5"
+    assert alice.register(proof).startswith("SIP/2.0 200")
+    assert alice.register(proof).startswith("SIP/2.0 401")
 
 
 def test_deregistration_by_expires_0(alice: Registrant, world: World) -> None:
