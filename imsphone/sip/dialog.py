@@ -81,7 +81,7 @@ class Dialog:
         return request.call_id, request.to.tag, request.from_.tag
 
     def confirm(self, response: Response) -> None:
-        """A 2xx came: the route set and the target are taken anew from it (13.2.2.4)."""
+        """A 2xx came: the route set (13.2.2.4) and the target (12.2.1.2) are taken anew from it, no count is."""
         self.route_set = [str(route) for route in reversed(response.record_routes)]
         self.is_confirmed = True
         self.refresh_target(response)
