@@ -57,13 +57,13 @@ class Negotiation:
         return self._local is not None and self._remote is not None and not self.is_offering
 
     def offer(self) -> bytes:
-        """Our offer: the first of the session, or what we have as it stands (RFC 3261 14.2, RFC 3264 8)."""
+        """Our offer: the first of the session, or a later one with all that we have (RFC 3261 14.2, RFC 3264 8)."""
         if self._local is None:
             self._local = make_offer(
                 self._local_address, self._formats, session_id=self._session_id, version=1, ptime_ms=self._ptime_ms
             )
         else:
-            self._local = make_reoffer(self._local, direction="sendrecv")
+            self._local = make_reoffer(self._local, direction="sendrecv", formats=self._formats)
         self.is_offering = True
         return bytes(self._local)
 

@@ -131,16 +131,27 @@ def make_answer(
     return replace(_describe(local, session_id, version, *answers), times=offer.times)
 
 
-def make_reoffer(previous: SessionDescription, *, direction: Direction) -> SessionDescription:
+def make_reoffer(
+    previous: SessionDescription, *, direction: Direction, formats: Sequence[Format] = ()
+) -> SessionDescription:
     """Offer again what we described last, turned to `direction`: hold, resume, or (unchanged) a refresh.
 
-    Refused streams keep their places, numbers their meaning (RFC 3264 8, 8.3.2).
+    Those of `formats` that are not in use stand behind those that are. Refused streams keep their places, numbers their
+    meaning (RFC 3264 8, 8.3.2).
     """
     media = list(previous.media)
     active = next((index for index, m in enumerate(media) if m.kind == "audio" and m.port), None)
     if active is not None:
         kept = [a for a in media[active].attributes if a.name not in DIRECTIONS]
         media[active] = replace(media[active], attributes=(*kept, Attribute(direction)))
+        here, used = previous.connection_of(media[active]), formats_of(media[active])
+        numbers = {one.payload_type for one in used}
+        more = [
+            one for one in formats if one.payload_type not in numbers and not any(one.is_same_codec(u) for u in used)
+        ]
+        if here and more:
+            local, ptime_ms = Address(here.host, media[active].port), int(media[active].get("ptime") or _PTIME_MS)
+            media[active] = _stream(local, (*used, *more), direction, ptime_ms)
     return succeed(previous, replace(previous, media=tuple(media)))
 
 

@@ -139,6 +139,20 @@ def test_an_offer_within_the_session_keeps_what_stands() -> None:
     assert one.conclude(theirs())
 
 
+def test_an_offer_within_the_session_names_all_that_we_have() -> None:
+    # RFC 3261 14.2: as if it were a brand new call
+    one = negotiation()
+    first = one.answer(theirs(payload="8"))
+    assert first is not None
+    again = parse(one.offer())
+    assert parse(first).media[0].formats == ("8",)
+    assert again.media[0].formats == ("8", "0")
+    assert again.origin.version == parse(first).origin.version + 1
+    assert one.conclude(theirs(payload="0", version=2))
+    assert one.agreement is not None
+    assert one.agreement.encoding == "PCMU"
+
+
 def test_each_dialog_of_a_fork_has_its_own_answer() -> None:
     offer = negotiation()
     body = offer.offer()

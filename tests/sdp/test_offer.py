@@ -310,6 +310,9 @@ def test_hold_and_resume() -> None:
     assert resumed.media == first.media
     assert [d.origin.version for d in (first, held, resumed)] == [1, 2, 3]
     assert make_reoffer(resumed, direction="sendrecv") == resumed  # RFC 3264 8: the same again is the same version
+    assert make_reoffer(resumed, direction="sendrecv", formats=(PCMA,)) == resumed
+    more = make_reoffer(resumed, direction="sendrecv", formats=(PCMU, PCMA))
+    assert (more.media[0], more.media[1].formats) == (resumed.media[0], ("8", "0"))
 
 
 def test_a_later_description_keeps_the_origin_and_counts_up() -> None:
