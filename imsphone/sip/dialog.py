@@ -42,8 +42,11 @@ class Dialog:
 
     @classmethod
     def from_response(cls, request: Request, response: Response) -> Dialog:
-        """The caller's side (12.1.2). Raises ParseError where the response lacks To tag or, being final, Contact."""
-        if not response.to.tag:
+        """The caller's side (12.1.2). Raises ParseError where a 1xx lacks a To tag, or a 2xx a Contact.
+
+        A 2xx without a To tag comes from an old callee, whose tag is null then.
+        """
+        if not response.to.tag and not response.is_final:
             raise ParseError("a To tag")
         return cls(
             request.call_id,

@@ -153,6 +153,15 @@ def test_a_200_without_a_usable_answer_is_taken_and_ended(phone: Any, body: str)
     assert (ended(phone).by, ended(phone).status) == ("local", 488)
 
 
+def test_a_callee_of_old_whose_200_has_no_tag(phone: Any) -> None:
+    key = phone.call()  # RFC 3261 12.1.2
+    phone.reply("200 OK", ONE, phone.sdp_answer, tag="")
+    assert phone.labels[-1] == "ACK"
+    phone.do(phone.ue.hangup, key)
+    assert phone.labels[-1] == "BYE"
+    assert phone.request.to.tag == ""
+
+
 def test_a_200_that_makes_no_dialog_is_a_violation_and_no_call(phone: Any) -> None:
     key = phone.call()
     phone.reply("200 OK", "", phone.sdp_answer)

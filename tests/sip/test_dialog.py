@@ -114,6 +114,15 @@ def test_what_makes_no_dialog() -> None:
         Dialog.from_request(invite(contact=""), "t")
 
 
+def test_a_callee_of_old_has_no_tag() -> None:
+    # RFC 3261 12.1.2: MUST be prepared to receive a response without a tag in the To field
+    response = invite().answer(200)
+    response.headers.add("Contact", "<sip:bob@old>")
+    dialog = Dialog.from_response(invite(), response)
+    assert dialog.key[2] == ""
+    assert "tag" not in (dialog.request("BYE").headers.get("To") or "")
+
+
 def test_an_early_dialog_may_lack_a_contact() -> None:
     # RFC 3261 table 2: optional in a 1xx, mandatory in a 2xx
     dialog = Dialog.from_response(invite(), answer(invite(), 180, ""))
