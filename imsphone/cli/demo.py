@@ -198,7 +198,8 @@ class _Demo:
         try:
             return card()
         except AudioError as error:
-            click.echo(f"imsphone: {error} A file is played instead.", err=True)
+            reason = str(error).partition(";")[0]
+            click.echo(f"imsphone: {reason}; the recording is played instead", err=True)
             self.options = replace(self.options, is_spoken=False)
             return silence
 

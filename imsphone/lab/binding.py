@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from imsphone.lab.alarms import Alarms
 from imsphone.lab.subscriber import canonical_impu
-from imsphone.machine import Address, Flow
+from imsphone.machine import Address, Flow, Transport
 from imsphone.sip.fields import NameAddr
 from imsphone.sip.message import Request
 from imsphone.sip.uri import Uri
@@ -92,10 +92,11 @@ class Bindings:
             del self._by_flow[binding.flow]
 
     def lose(self, flow: Flow) -> None:
-        """A connection is gone: the phones that registered on it are reached at their own address from now on."""
+        """A connection is gone: the phones that registered on it are reached as their contact says from now on."""
         for token in list(self._by_flow.get(flow, ())):
             binding = self._by_token[token]
-            self.keep(replace(binding, flow=Flow("UDP", flow.local, binding.source)))
+            transport: Transport = "TCP" if binding.contact.transport == "TCP" else "UDP"
+            self.keep(replace(binding, flow=Flow(transport, flow.local, binding.source)))
 
     def end(self, now: float) -> None:
         """Forget those whose time is over."""

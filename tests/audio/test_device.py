@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import builtins
-import os
-import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -104,34 +99,6 @@ power = np.abs(np.fft.rfft(pieces * np.hanning(9600))) ** 2
 share = power[:, 98:103].sum(axis=1) / (power.sum(axis=1) + 1)  # 490 to 510 Hz
 print(round(100 * np.median(share)), round(np.median(pieces.std(axis=1))))
 """
-
-
-@pytest.fixture
-def jack(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """A sound server of our own with a card that is none, under a name of its own; its environment."""
-    if not (shutil.which("jackd") and shutil.which("jack_connect")):
-        pytest.skip("needs jackd (Debian: jackd2), the card of machines without one")
-    name = f"imsphone-{os.getpid()}"
-    environment = os.environ | {
-        "JACK_DEFAULT_SERVER": name,
-        "JACK_NO_START_SERVER": "1",
-        "JACK_NO_AUDIO_RESERVATION": "1",
-    }
-    order = ["jackd", "-n", name, "--no-realtime", "--no-mlock", "-d", "dummy", "-r", "48000", "-p", "480"]
-    with (
-        (tmp_path / "jackd.log").open("w") as log,
-        subprocess.Popen(order, env=environment, stdout=log, stderr=log) as server,
-    ):
-        try:
-            for _ in range(100):
-                if subprocess.run(["jack_lsp"], env=environment, capture_output=True).returncode == 0:
-                    break
-                time.sleep(0.05)
-            else:
-                pytest.skip(f"jackd does not start here: {(tmp_path / 'jackd.log').read_text()[-200:]}")
-            yield environment
-        finally:
-            server.terminate()
 
 
 @pytest.mark.sound

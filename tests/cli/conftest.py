@@ -35,15 +35,15 @@ Run = Callable[..., Said]
 def run(tmp_path: Path) -> Run:
     """Runs `imsphone ARGUMENTS` in an empty folder with a home of its own."""
 
-    def run(*arguments: object, stdin: str = "") -> Said:
-        environment = os.environ | {
+    def run(*arguments: object, stdin: str = "", environment: dict[str, str] | None = None) -> Said:
+        own = {
             "IMSPHONE_HOME": str(tmp_path / "home"),
             "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
         }
         done = subprocess.run(
             [sys.executable, "-m", "imsphone.cli.main", *map(str, arguments)],
             cwd=tmp_path,
-            env=environment,
+            env=os.environ | (environment or {}) | own,
             input=stdin,
             capture_output=True,
             text=True,

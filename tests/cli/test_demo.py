@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from imsphone.audio.files import read_wav
+from imsphone.testing.served import ServedLab
 from imsphone.trace import Trace
 
 from .conftest import Run
@@ -47,9 +48,31 @@ def test_a_bad_link_gives_the_report_something_to_say(run: Run) -> None:
     assert report["pesq"] is None or report["pesq"] < 4.2
 
 
-def test_an_address_that_is_taken_fails_in_a_sentence(run: Run, lab: object) -> None:
-    base = lab.network.addresses["p-cscf"].host.rpartition(".")[0]  # type: ignore[attr-defined]
+def test_an_address_that_is_taken_fails_in_a_sentence(run: Run, lab: ServedLab, tmp_path: Path) -> None:
+    base = lab.network.addresses["p-cscf"].host.rpartition(".")[0]
     said = run("demo", "--base", base)
+    assert list(tmp_path.iterdir()) == []  # nothing half-written
     assert said.code != 0
     assert "Traceback" not in said.err + said.out
     assert base in said.out
+
+
+@pytest.mark.sound
+@pytest.mark.timeout(200)
+def test_it_speaks_with_a_sound_card(run: Run, tmp_path: Path, jack: dict[str, str]) -> None:
+    said = run("demo", "--base", "127.0.18", "--out", "out", "--speak", environment=jack)
+    if "no sound card works here" in said.err:
+        pytest.skip("this PortAudio does not speak JACK; Debian's libportaudio2 does")
+    assert said.code == 0, said.err + said.out
+    assert "speak now" in said.err
+    assert "PESQ" in said.out
+    pcm, rate_hz = read_wav(tmp_path / "out" / "back.wav")
+    assert pcm.size / rate_hz > 19
+
+
+def test_it_says_in_one_sentence_what_it_cannot_do(run: Run, tmp_path: Path) -> None:
+    for wrong in (["--base", "127.0"], ["--loss", "101"], ["--out", "/dev/null/x"], ["--far-end", "somebody"]):
+        said = run("demo", *wrong)
+        assert said.code == 2
+        assert said.is_one_sentence, said.err
+    assert list(tmp_path.iterdir()) == []

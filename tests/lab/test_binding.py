@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from imsphone.lab.binding import Binding, Bindings, source
@@ -72,6 +74,13 @@ def test_a_lost_connection_leads_to_the_phones_own_address() -> None:
     bindings.forget("t")
     bindings.forget("t")
     assert len(bindings) == 0
+
+
+def test_a_phone_that_wants_tcp_is_reached_by_tcp_again() -> None:
+    bindings = Bindings()
+    bindings.keep(replace(binding(), contact=Uri.parse("sip:a@127.0.0.1:5070;transport=tcp")))
+    bindings.lose(CONNECTION)
+    assert bindings.at(PHONE)[0].flow == Flow("TCP", HERE, PHONE)
 
 
 def test_a_phone_chooses_among_its_own_identities_only() -> None:
