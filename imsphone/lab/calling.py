@@ -76,7 +76,10 @@ class Calling(Call):
         return self.side.transactions.request(prack, self.way(prack), now, self)[1]
 
     def _answered(self, response: Response, transaction: ClientTransaction, now: float) -> list[Effect]:
-        dialog = self._dialog_of(response, transaction)
+        try:
+            dialog = self._dialog_of(response, transaction)
+        except ParseError:  # it cannot even be acknowledged
+            return [] if self.is_up else self.over(now, response.status)
         effects = self._ack(dialog, transaction, now)
         if self.is_over or self._is_hanging_up or (self.is_up and dialog is not self.dialog):  # nobody wants this one
             bye = dialog.request("BYE")

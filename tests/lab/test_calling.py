@@ -81,3 +81,12 @@ def test_each_phone_of_a_fork_has_its_own_count_of_requests(
     world.perform("far-end", network.far_end.hang_up(key, world.now))
     counts["a1"].append(int(header(registered.next("BYE"), "CSeq").split()[0]))
     assert counts == {"a1": [2, 3, 4], "t1": [2, 3]}
+
+
+def test_an_answer_that_makes_no_dialog_ends_the_call(registered: Registrant, network: Network, world: World) -> None:
+    _, effects = network.far_end.call(f"sip:alice@{REALM}", world.now)
+    world.perform("far-end", effects)
+    registered.reply(registered.next("INVITE"), "200 OK", tag="a1")  # without a Contact
+    world.run_for(1)
+    assert [type(event) for event in world.told("far-end")] == [CallOver]
+    assert network.far_end.calls == {}
