@@ -24,12 +24,14 @@ MOST_CONTACTS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """One contact. `path` leads to it, nearest hop first (RFC 3327)."""
+    """One contact. `path` leads to it, nearest hop first (RFC 3327); `call_id` and `cseq` are of its last REGISTER."""
 
     contact: NameAddr
     path: tuple[str, ...]
     impi: str
     expires_at: float
+    call_id: str = ""
+    cseq: int = 0
 
     def header(self, now: float) -> str:
         """The Contact value of a 200, with the seconds that are left."""
@@ -42,6 +44,14 @@ class Registration:
 
     profile: Profile
     bound: list[Bound] = field(default_factory=list)
+
+    def is_overtaken(self, contact: Uri | None, call_id: str, cseq: int) -> bool:
+        """Whether a later REGISTER than this one has set this contact (None: any) already (RFC 3261 10.3 step 6, 7)."""
+        return any(
+            bound.call_id == call_id and cseq <= bound.cseq
+            for bound in self.bound
+            if contact is None or bound.contact.uri.matches(contact)
+        )
 
     def associated(self) -> list[str]:
         """P-Associated-URI: what may be used, the default identity first (5.4.1.2.2F)."""

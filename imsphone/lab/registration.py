@@ -170,6 +170,8 @@ class Registering:
         now: float,
     ) -> list[Effect]:
         verdict = awaited.judge(credentials)
+        if verdict == "right" and awaited.is_proven and awaited.xres is not None and self._is_elsewhere(request, impu):
+            return self._server.respond(transaction, 403, now, "Contact Not Registered")  # 5.4.1.2.2: not unchallenged
         if verdict == "right":
             if self._terms.is_every_refresh_challenged or not credentials.get("qop"):  # without qop nothing counts uses
                 self._awaited.drop(awaited)
@@ -198,6 +200,12 @@ class Registering:
             resynchronisation=again,
         )
 
+    def _is_elsewhere(self, request: Request, impu: str) -> bool:
+        """Whether a contact is to be bound that is not bound yet."""
+        registration = self.registrar.find(impu)
+        known = [] if registration is None else [bound.contact.uri for bound in registration.bound]
+        return any(not any(uri.matches(contact.uri) for uri in known) for contact in request.contacts)
+
     # Bindings ---------------------------------------------------------------------------------------------------------
 
     def _assign(
@@ -209,6 +217,9 @@ class Registering:
         contacts = request.contacts
         if request.is_contact_star and request.expires != 0:
             return server.respond(transaction, 400, now, "Contact * Without Expires 0")  # RFC 3261 10.3 step 6
+        named = [None] if request.is_contact_star else [contact.uri for contact in contacts]
+        if registration and any(registration.is_overtaken(uri, request.call_id, request.cseq.number) for uri in named):
+            return server.respond(transaction, 500, now, "Overtaken")
         new = [contact for contact in contacts if self._asked_s(contact, request)]
         if any(self._asked_s(contact, request) < self._terms.min_expires_s for contact in new):
             return server.respond(transaction, 423, now, Min_Expires=str(self._terms.min_expires_s))
@@ -250,10 +261,12 @@ class Registering:
         if registration is None:  # it ended while we asked
             return self._server.respond(transaction, 500, now)
         path = tuple(request.headers.get_all("Path"))
+        order = request.call_id, request.cseq.number
         for contact in request.contacts:
             asked_s = min(self._asked_s(contact, request), self._terms.max_expires_s)
             if asked_s:
-                self.registrar.bind(registration, Bound(_without_expires(contact), path, about.impi, now + asked_s))
+                bound = Bound(_without_expires(contact), path, about.impi, now + asked_s, *order)
+                self.registrar.bind(registration, bound)
             else:
                 self.registrar.unbind(registration, contact.uri, about.impi)
         return self._accept(request, transaction, registration, now)

@@ -241,6 +241,26 @@ def test_a_proof_that_nothing_counts_is_good_once(alice: Registrant, network: Ne
     assert alice.register(proof).startswith("SIP/2.0 401")
 
 
+@pytest.mark.parametrize("terms", [Terms(is_every_refresh_challenged=False)])
+def test_a_new_contact_wants_a_new_challenge(alice: Registrant, network: Network) -> None:
+    challenge = alice.register(alice.first_authorization())
+    assert alice.register(alice.proof(challenge)).startswith("SIP/2.0 200")
+    token = base64.b64decode(challenge.partition('nonce="')[2].partition('"')[0])
+    res = network.accounts["alice"].isim().authenticate(token[:16], token[16:32]).res  # type: ignore[union-attr]
+    again = alice.proof(challenge, password=res, nc=2)
+    assert alice.register(again, contact="<sip:me@127.0.0.99>").startswith("SIP/2.0 403")
+
+
+def test_a_register_that_was_overtaken_changes_nothing(alice: Registrant, network: Network) -> None:
+    alice.cseq = 7
+    alice.come_in()
+    alice.cseq = 3  # RFC 3261 10.3 step 7: its CSeq is lower than that of the binding
+    challenge = alice.register(alice.first_authorization(), expires=0)
+    assert alice.register(alice.proof(challenge), expires=0).startswith("SIP/2.0 500")
+    [bound] = network.scscf.registering.registrar.find(f"sip:{alice.account.impi}").bound  # type: ignore[union-attr]
+    assert bound.cseq == 9
+
+
 def test_deregistration_by_expires_0(alice: Registrant, world: World) -> None:
     alice.come_in()
     answer = alice.come_in(expires=0)
