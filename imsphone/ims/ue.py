@@ -188,16 +188,12 @@ class Ue:
                 return self._cancel(arrived, now)
             if lack := self._agent.lack_of(request.method):  # who used it learns what there is
                 return self._transactions.respond(transaction, self._agent.options(request, lack), now)
-            fault = examine_require(request, OPTION_TAGS)
-            if fault is not None:
-                refused = self._agent.answer(request, fault.status or 420, headers=fault.headers)
-                return self._transactions.respond(transaction, refused, now)
             if tag := request.to.tag:
                 call = self._calls.get(tag)
                 leg = call.leg_of(request) if call else None
                 if call is None or leg is None:
                     return self._answer(transaction, 481, now)  # RFC 3261 12.2.2
-                return call.requested(request, transaction, leg, now)
+                return self._unsupported(transaction, now) or call.requested(request, transaction, leg, now)
             return self._outside(request, transaction, now)
         except ParseError as error:
             fault_told = Violated(
@@ -222,6 +218,8 @@ class Ue:
         binding = self._registration.binding
         active = [call for call in self._calls.values() if call.state != "ended"]
         status = reception.examine(request, self._agent, binding, active)
+        if status in (200, 486) and (refused := self._unsupported(transaction, now)):  # RFC 3261 8.2: in this order
+            return refused
         if request.method == "OPTIONS" and status in (200, 486):
             return self._transactions.respond(transaction, self._agent.options(request, status), now)
         if status != 200 or binding is None:
@@ -230,6 +228,14 @@ class Ue:
         transaction.mark = call
         self._keep(call)
         return call.begin(now)
+
+    def _unsupported(self, transaction: ServerTransaction, now: float) -> list[Effect]:
+        """420 where the request wants an extension that we lack (RFC 3261 8.2.2.3), else nothing."""
+        fault = examine_require(transaction.request, OPTION_TAGS)
+        if fault is None:
+            return []
+        refused = self._agent.answer(transaction.request, fault.status or 420, headers=fault.headers)
+        return self._transactions.respond(transaction, refused, now)
 
     def _keep(self, call: Session) -> None:
         ended = [key for key, old in self._calls.items() if old.state == "ended"]

@@ -55,6 +55,16 @@ def test_an_extension_that_nobody_knows_is_named(phone: Any) -> None:
     assert (response.status, response.headers.get("Unsupported")) == (420, "teleport")
 
 
+def test_whom_a_request_is_for_comes_before_what_it_wants(phone: Any) -> None:
+    # RFC 3261 8.2: 8.2.2.1 before 8.2.2.3, and both before being busy
+    assert at_the_door(phone, "INVITE", f"sip:mallory@{phone.home}", "Require: teleport").status == 404
+    phone.invite("")
+    phone.hear(
+        phone.far_request("INVITE", 9, "Require: teleport", tag="").replace("far-call", "other"), phone.sdp_offer
+    )
+    assert phone.responses[-1].status == 420
+
+
 def test_an_invite_that_makes_no_dialog_is_bad(phone: Any) -> None:
     text = phone.far_request("INVITE", 1, tag="").replace("Contact: <sip:bob@127.0.10.50:5060>\n", "")
     phone.hear(text, phone.sdp_offer)
