@@ -245,9 +245,9 @@ class Registration:
     def _put_off(self, setback: Setback, now: float) -> list[Effect]:
         """A refresh failed: the contact stands until it expires (TS 24.229 5.1.1.4), so later again."""
         self.state = "registered"
+        self._failures += 1  # RFC 5626 4.5: doubled for the first failure already
         longest_s = min(_LONGEST_BACKOFF_S, _BACKOFF_S * 2 ** min(self._failures, 10))
-        pause_s = longest_s * (0.5 + self._agent.ids.number(16) / (1 << 17))  # RFC 5626 4.5: 50 to 100 per cent
-        self._failures += 1
+        pause_s = longest_s * (0.5 + self._agent.ids.number(16) / (1 << 17))  # 50 to 100 per cent
         self._not_before = now + (setback.retry_after_s or 0)
         self._next_at = max(now + pause_s, self._not_before)
         told = Tell(setback.told(now, self._tried, is_final=False))

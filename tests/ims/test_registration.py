@@ -509,9 +509,9 @@ def test_a_refresh_that_fails_keeps_the_registration_and_tries_again(phone: Any,
     phone.reply(status)
     assert not failure(phone).is_final
     assert phone.ue.is_registered
-    phone.wait(14.9)
-    assert phone.labels == ["REGISTER"]  # RFC 5626 4.5: 50 to 100 per cent of 30 s
-    phone.wait(15.2)
+    phone.wait(29.9)
+    assert phone.labels == ["REGISTER"]  # RFC 5626 4.5: 50 to 100 per cent of 30 s doubled once for each failure
+    phone.wait(30.2)
     assert phone.labels == ["REGISTER"] * 2
     phone.grant(3600)
     assert phone.ue.is_registered
@@ -534,7 +534,7 @@ def test_refreshes_that_all_fail_end_in_a_new_registration(phone: Any) -> None:
             answered += 1
             phone.reply("500 Server Internal Error")
         phone.wait(1)
-    assert answered >= 5
+    assert answered >= 4
     assert not phone.ue.is_registered
     assert phone.question(Resolve)
     assert all(not event.is_final for event in phone.events(RegistrationFailed))
