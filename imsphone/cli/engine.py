@@ -23,6 +23,6 @@ def command(profile: Path) -> None:
     try:
         audio = card()
     except AudioError as error:
-        click.echo(f"imsphone: {error} Calls are silent.", err=True)
+        click.echo(f"imsphone: {str(error).partition(';')[0]}; calls are silent", err=True)
         audio = silence
     run(serve_stdio(Phone(Profile.load(profile), audio=audio)))

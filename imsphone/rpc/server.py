@@ -34,7 +34,9 @@ class Server:
             return
         try:
             result = await self._do(request)
-        except (ImsPhoneError, ParseError, TimeoutError) as error:
+        except ParseError as error:
+            self._write(Fault(request.id, FAILED, f"Expected {error.expected}.", "ParseError").line())
+        except (ImsPhoneError, TimeoutError) as error:
             self._write(Fault(request.id, FAILED, str(error), type(error).__name__).line())
         else:
             self._write(result_line(request.id, result))

@@ -31,7 +31,7 @@ def test_a_person_calls_the_echo_and_hangs_up(
 
     def shows(name: str, text: str) -> Any:
         labels = window.findChildren(QLabel)
-        return lambda: any(label.accessibleName() == name and label.text() == text for label in labels)
+        return lambda: any(label.accessibleName() == name and text in label.text() for label in labels)
 
     def press(text: str) -> None:
         next(button for button in window.findChildren(QPushButton) if button.text() == text).click()
@@ -47,3 +47,13 @@ def test_a_person_calls_the_echo_and_hangs_up(
         window.close()
     last = [record for record in lab.trace if record.who == "p-cscf" and b"REGISTER" in record.data][-1]
     assert last.data.startswith(b"SIP/2.0 200")  # the engine deregistered before it ended
+
+
+@pytest.mark.timeout(60)
+def test_the_reason_why_it_cannot_start_reaches_the_window(qtbot: Any, tmp_path: Path) -> None:
+    profile = tmp_path / "alice.toml"
+    profile.write_text('imsi = "001010000000001"\nk = "file:none.k"\nopc = "file:none.opc"\n')
+    engine = Engine(profile)
+    with qtbot.waitSignal(engine.ended, timeout=30_000) as ended:
+        engine.start()
+    assert "none.k" in ended.args[0]

@@ -47,7 +47,7 @@ def test_a_call_out_rings_stands_and_ends() -> None:
     model.apply(CallRinging(at=1.0, call="k").as_json())
     assert model.call_text == "Ringing…"
     model.apply(CallAnswered(at=2.0, call="k", remote="sip:bob@x").as_json())
-    assert model.call_text == "In call"
+    assert model.call_text == "In call with bob"
     model.apply(CallEnded(at=3.0, call="k", by="remote").as_json())
     assert model.call_text == "Call ended."
     assert model.can_call

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ class Recorded(QObject):
     told = Signal(dict)
     answered = Signal(str, dict)
     failed = Signal(str, str)
-    ended = Signal()
+    ended = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +50,9 @@ def button(window: PhoneWindow, text: str) -> QPushButton:
 
 
 def text_of(window: PhoneWindow, name: str) -> str:
-    return next(label for label in window.findChildren(QLabel) if label.accessibleName() == name).text()
+    """As it is read: without tags and without the dot in front."""
+    text = next(label for label in window.findChildren(QLabel) if label.accessibleName() == name).text()
+    return re.sub(r"<[^>]*>", "", text).removeprefix("● ")
 
 
 REGISTERED = {"event": "Registered", "at": 0.0, "impu": "sip:a@x", "impus": ["sip:a@x"], "expires_s": 600}
@@ -106,7 +109,7 @@ def test_an_address_that_cannot_be_called_is_said_and_stays_to_be_mended(shown: 
 def test_an_engine_that_ends_is_said(shown: Any) -> None:
     engine, window = shown
     engine.told.emit(REGISTERED)
-    engine.ended.emit()
+    engine.ended.emit("")
     assert "stopped" in text_of(window, "Registration")
     assert not button(window, "Call").isEnabled()
 
@@ -115,3 +118,34 @@ def test_closing_the_window_lets_the_engine_deregister(shown: Any) -> None:
     engine, window = shown
     window.close()
     assert engine.is_stopped
+
+
+def test_who_we_are_is_shown_once_the_network_has_said_so(shown: Any) -> None:
+    engine, window = shown
+    engine.told.emit(REGISTERED)
+    assert text_of(window, "Registration") == "Ready · a@x"
+
+
+def test_a_phone_that_was_not_let_in_can_try_again(shown: Any) -> None:
+    engine, window = shown
+    engine.told.emit({"event": "RegistrationFailed", "cause": "timeout", "is_final": True})
+    assert text_of(window, "Registration") == "No network."
+    button(window, "Try again").click()
+    assert engine.asked == [("register", {})]
+    engine.told.emit({"event": "Registering", "at": 2.0, "impu": "sip:a@x"})
+    assert not button(window, "Call").isEnabled()
+
+
+def test_why_the_engine_ended_is_said(shown: Any) -> None:
+    engine, window = shown
+    engine.ended.emit("k has 4 hex digits; it should have 32")
+    assert "it should have 32" in text_of(window, "Registration")
+
+
+def test_a_callers_name_is_text_and_no_markup(shown: Any) -> None:
+    engine, window = shown
+    engine.told.emit(REGISTERED)
+    engine.told.emit({"event": "CallIncoming", "call": "k", "remote": "sip:b@x", "display_name": "<b>Bob</b>"})
+    label = next(label for label in window.findChildren(QLabel) if label.accessibleName() == "Call")
+    assert label.textFormat() == Qt.TextFormat.PlainText
+    assert label.text() == "<b>Bob</b> is calling"

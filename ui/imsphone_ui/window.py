@@ -1,14 +1,26 @@
-"""One plain window: what state the phone is in, one field, Call and Hang up."""
+"""One plain window: what state the phone is in, one field, Call and Hang up.
+
+● Ready · alice@ims.example
+[ Name, number or SIP address ]
+Calling bob…
+[    Call    ] [   Hang up   ]
+"""
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any, Protocol
 
-from PySide6.QtCore import SignalInstance
+from PySide6.QtCore import Qt, SignalInstance
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from imsphone_ui.model import Model
+
+_GREEN, _RED, _GREY = "#2e7d32", "#c62828", "#8a8a8a"
+_BUTTON = (
+    "QPushButton:enabled {{ background: {0}; color: white; border: none; border-radius: 4px; font-weight: bold; }}"
+)
 
 
 class Asked(Protocol):
@@ -33,7 +45,7 @@ class PhoneWindow(QWidget):
         self._model = Model()
         self._target = ""
         self.setWindowTitle("imsphone")
-        self.setMinimumWidth(340)
+        self.setMinimumSize(380, 190)
         self._status = QLabel()
         self._status.setAccessibleName("Registration")
         self._status.setWordWrap(True)
@@ -42,14 +54,18 @@ class PhoneWindow(QWidget):
         self._field.setAccessibleName("Whom to call")
         self._field.returnPressed.connect(self._call_or_answer)
         self._call_text = QLabel()
+        self._call_text.setTextFormat(Qt.TextFormat.PlainText)  # a caller's name is no place for tags
         self._call_text.setAccessibleName("Call")
         self._call_text.setWordWrap(True)
+        self._call_text.setMinimumHeight(3 * self.fontMetrics().height())  # room for three lines, so that nothing jumps
+        self._call_text.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._call_button = QPushButton("Call")
         self._call_button.clicked.connect(self._call_or_answer)
         self._end_button = QPushButton("Hang up")
         self._end_button.clicked.connect(self._end)
-        for button in (self._call_button, self._end_button):
+        for button, colour in ((self._call_button, _GREEN), (self._end_button, _RED)):
             button.setMinimumHeight(44)
+            button.setStyleSheet(_BUTTON.format(colour))
         buttons = QHBoxLayout()
         buttons.addWidget(self._call_button)
         buttons.addWidget(self._end_button)
@@ -66,7 +82,9 @@ class PhoneWindow(QWidget):
         self._field.setFocus()
 
     def _call_or_answer(self) -> None:
-        if self._model.is_incoming and self._model.call is not None:
+        if self._model.has_failed:
+            self._engine.request("register")
+        elif self._model.is_incoming and self._model.call is not None:
             self._engine.request("answer", call=self._model.call)
         elif self._model.can_call and (target := self._field.text().strip()):
             self._target = target
@@ -90,16 +108,18 @@ class PhoneWindow(QWidget):
             self._model.failed(sentence)
             self._redraw()
 
-    def _on_ended(self) -> None:
-        self._model.engine_ended()
+    def _on_ended(self, sentence: str) -> None:
+        self._model.engine_ended(sentence)
         self._redraw()
 
     def _redraw(self) -> None:
         model = self._model
-        self._status.setText(model.status)
+        colour = _GREEN if model.is_registered else _RED if model.has_failed else _GREY
+        who = f" · {model.impu}" if model.is_registered else ""
+        self._status.setText(f'<span style="color: {colour}">●</span> {escape(model.status + who)}')
         self._call_text.setText(model.call_text)
-        self._call_button.setText("Answer" if model.is_incoming else "Call")
-        self._call_button.setEnabled(model.is_incoming or model.can_call)
+        self._call_button.setText("Answer" if model.is_incoming else "Try again" if model.has_failed else "Call")
+        self._call_button.setEnabled(model.is_incoming or model.can_call or model.has_failed)
         self._end_button.setText("Decline" if model.is_incoming else "Hang up")
         self._end_button.setEnabled(model.call is not None)
 
