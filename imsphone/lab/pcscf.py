@@ -27,7 +27,7 @@ from imsphone.lab.subscriber import canonical_impu
 from imsphone.machine import Address, Effect, Flow, Ids
 from imsphone.sip.digest import is_aka
 from imsphone.sip.fields import Challenge, NameAddr
-from imsphone.sip.message import Request, Response
+from imsphone.sip.message import Message, Request, Response
 from imsphone.sip.server import ServerTransaction
 from imsphone.sip.timers import RFC_3261, TS_24_229
 from imsphone.sip.uri import Uri
@@ -212,7 +212,7 @@ class PCscf(Node):
         binding = self.bindings.get(own.user)
         if binding is None:
             return self.respond(transaction, 480, now)  # the core believes what has ended here meanwhile
-        if "id" in (request.headers.get("Privacy") or "").split(";"):  # RFC 3325 9.3
+        if _is_private(request):
             request.headers.remove("P-Asserted-Identity")
         self.record_route(request, binding.token)
         called = request.headers.get("P-Called-Party-ID")
@@ -269,7 +269,14 @@ def _hide_the_core(response: Response, now: float) -> list[Effect]:
     """An answer on its way to the phone that asked."""
     for name in _NOT_FOR_A_PHONE:
         response.headers.remove(name)
+    if _is_private(response):
+        response.headers.remove("P-Asserted-Identity")
     return []
+
+
+def _is_private(message: Message) -> bool:
+    """Whether its sender's asserted identity is to stay in the core (RFC 3325 9.3)."""
+    return "id" in (value.strip().lower() for value in (message.headers.get("Privacy") or "").split(";"))
 
 
 def _bare_route(route: NameAddr) -> str:

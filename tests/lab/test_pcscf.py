@@ -183,12 +183,24 @@ def test_where_a_phone_is_stays_in_the_core(alice: Registrant, bob: Registrant) 
     assert header(alice.next("SIP/2.0 180"), "P-Access-Network-Info") == ""
 
 
-def test_privacy_hides_the_caller_from_the_called_phone_only(alice: Registrant, bob: Registrant, world: World) -> None:
+@pytest.mark.parametrize("privacy", ["id", "header; id", "ID;critical"])
+def test_privacy_hides_the_caller_from_the_called_phone_only(
+    alice: Registrant, bob: Registrant, world: World, privacy: str
+) -> None:
     alice.come_in()
     bob.come_in()
-    alice.invite(f"sip:bob@{REALM}", "Privacy: id")
+    alice.invite(f"sip:bob@{REALM}", f"Privacy: {privacy}")
     assert header(bob.next("INVITE"), "P-Asserted-Identity") == ""
     assert header(core_saw(world, "INVITE"), "P-Asserted-Identity") == f"<sip:alice@{REALM}>"
+
+
+def test_privacy_hides_the_called_from_the_calling_phone(alice: Registrant, bob: Registrant, world: World) -> None:
+    alice.come_in()
+    bob.come_in()
+    alice.invite(f"sip:bob@{REALM}")
+    bob.reply(bob.next("INVITE"), "180 Ringing", f"Contact: <sip:bob@{bob.address}>", "Privacy: id", tag="b")
+    assert headers(alice.next("SIP/2.0 180"), "P-Asserted-Identity") == []
+    assert headers(core_saw(world, "SIP/2.0 180"), "P-Asserted-Identity") == [f"<sip:bob@{REALM}>"]
 
 
 def test_the_called_identity_is_asserted_in_the_answer(alice: Registrant, bob: Registrant) -> None:
