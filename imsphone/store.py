@@ -351,7 +351,9 @@ def _write_whole(path: Path, data: bytes) -> None:
             finally:
                 os.close(folder)
     except OSError as error:
-        raise ProfileError(f"{path} cannot be written: {error.strerror}") from None
+        raise ProfileError(
+            f"{path} cannot be written: {error.strerror}; IMSPHONE_HOME may name another folder"
+        ) from None
 
 
 class _Lock:
@@ -365,7 +367,9 @@ class _Lock:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise ProfileError(f"{path} cannot be written: {error.strerror}") from None
+            raise ProfileError(
+                f"{path} cannot be written: {error.strerror}; IMSPHONE_HOME may name another folder"
+            ) from None
         self._release = weakref.finalize(self, os.close, descriptor)
         try:
             if sys.platform == "win32":

@@ -38,8 +38,8 @@ class OutFolder(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
-        was_there = path.exists()
         try:
+            was_there = path.exists()
             path.mkdir(parents=True, exist_ok=True)
             _try(path / ".imsphone-trial")
             if not was_there:

@@ -7,6 +7,8 @@ its end, the phone deregisters and the process ends.
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
 import sys
 from collections.abc import Callable
 from typing import Any, TextIO
@@ -74,16 +76,27 @@ class Server:
 
 
 async def serve_stdio(phone: Phone) -> None:
-    """Serves `phone` on standard input and output until the window is gone or asks to quit."""
+    """Serves `phone` on standard input and output until the window is gone or asks to quit. Raises StateError."""
+    if not _is_line(sys.stdin):
+        raise StateError("The engine takes JSON lines from a pipe or a terminal on standard input; this is neither.")
     out, sys.stdout = sys.stdout, sys.stderr  # a stray print must not break the protocol
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=MAX_LINE_BYTES)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     try:
         async with phone:
             await _serve(phone, reader, out)
     finally:
+        transport.close()
         sys.stdout = out
+
+
+def _is_line(stdin: TextIO | None) -> bool:
+    """Whether this is something that can be waited on: files and /dev/null are not."""
+    if stdin is None:
+        return False
+    mode = os.fstat(stdin.fileno()).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stdin.isatty()
 
 
 async def _serve(phone: Phone, reader: asyncio.StreamReader, out: TextIO) -> None:

@@ -36,3 +36,13 @@ def test_a_profile_that_is_wrong_ends_it_with_a_sentence(tmp_path: Path) -> None
     assert done.returncode == 2
     assert done.stdout == ""
     assert "none.toml" in done.stderr
+
+
+def test_what_cannot_be_waited_on_is_no_window(profiles: dict[str, Path], tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-m", "imsphone.cli.main", "engine", str(profiles["alice"])]
+    environment = os.environ | {"IMSPHONE_HOME": str(tmp_path / "home")}
+    with Path(os.devnull).open() as nothing:
+        done = subprocess.run(command, stdin=nothing, capture_output=True, text=True, timeout=30, env=environment)
+    assert done.returncode == 2
+    assert "pipe" in done.stderr
+    assert "Traceback" not in done.stderr
