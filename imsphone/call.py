@@ -156,6 +156,8 @@ class Call:
         self._phone.media.record(self.key, Path(path))
 
     async def _expect_media(self) -> None:
+        if self._trouble is not None:
+            raise self._trouble
         if self.state == "ended":
             raise StateError(f"The call to {self.remote} has ended; it carries no sound.")
         await self._first_of(self._media_up, 30.0, "carried sound")

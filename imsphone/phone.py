@@ -11,8 +11,9 @@ Imperatives act and participles wait: `await phone.register()` returns once the 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Self, TypeVar
 
 from imsphone.audio.endpoint import Audio
@@ -41,6 +42,8 @@ from imsphone.usim.aka import Outcome
 from imsphone.usim.isim import Isim
 
 E = TypeVar("E", bound=Event)
+T = TypeVar("T")
+_log = logging.getLogger("imsphone.phone")
 
 
 class Phone:
@@ -149,6 +152,7 @@ class Phone:
                 await asyncio.wait_for(watch.first(), timeout_s)
             except TimeoutError:
                 self.registration = None
+                _log.warning("the network did not confirm the deregistration; it keeps %s till it expires", self.name)
 
     async def call(self, target: str) -> Call:
         """Calls a number, a user of the home domain or a SIP address; returns at once, see `Call.answered`.
@@ -164,7 +168,7 @@ class Phone:
     async def incoming(self, timeout: float | None = None) -> Call:
         """The next call that comes in and is still there. Raises TimeoutError."""
         while True:
-            call = await asyncio.wait_for(self._incoming.get(), timeout)
+            call = await _within(timeout, self._incoming.get(), "no call came in")
             if call.state != "ended":
                 return call
 
@@ -193,7 +197,7 @@ class Phone:
     async def until(self, kind: type[E], timeout: float | None = None) -> E:
         """The next event of this kind. Raises TimeoutError."""
         with self._watch(kind) as watch:
-            event = await asyncio.wait_for(watch.first(), timeout)
+            event = await _within(timeout, watch.first(), f"{kind.__name__} did not happen")
         assert isinstance(event, kind)
         return event
 
@@ -295,6 +299,14 @@ class _Watch:
 
     async def first(self) -> Event:
         return await self._found
+
+
+async def _within(timeout_s: float | None, awaited: Coroutine[Any, Any, T], what: str) -> T:
+    """Its result, or TimeoutError with a sentence."""
+    try:
+        return await asyncio.wait_for(awaited, timeout_s)
+    except TimeoutError:
+        raise TimeoutError(f"{what} within {timeout_s:g} s") from None
 
 
 def registration_error(event: RegistrationFailed) -> RegistrationRejected | AuthenticationError | NetworkError:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from imsphone.audio.echo import echo
+from imsphone.audio.endpoint import Sink, Source
 from imsphone.audio.files import read_wav
 from imsphone.errors import AudioError, CallRejected, StateError
 from imsphone.phone import Phone
@@ -72,7 +73,7 @@ async def test_busy_and_unknown_are_told_apart(alice: Phone) -> None:
 async def test_a_call_that_nobody_takes_times_out_and_can_be_taken_back(alice: Phone) -> None:
     call = await alice.call("silent")
     await call.ringing(timeout=10)
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError, match="within"):
         await call.answered(timeout=0.2)
     await call.hangup()
     assert (await call.ended()).status == 487
@@ -126,3 +127,17 @@ async def test_speech_over_a_bad_link_is_heard_with_its_losses_counted(lab: Serv
     assert 3 <= 100 * call.figures["lost"] / call.figures["received"] <= 25
     assert call.figures["concealed_percent"] > 1
     assert call.figures["mos"] < 4.3
+
+
+async def test_a_card_that_is_gone_ends_the_call_and_says_so(lab: ServedLab) -> None:
+    def no_card(clock_hz: int) -> tuple[Source, Sink]:
+        raise AudioError("the sound card was unplugged")
+
+    async with Phone(lab.profile("alice"), isim=lab.isim("alice"), audio=no_card) as alice:
+        await alice.register()
+        call = await alice.call("echo")
+        with pytest.raises(AudioError, match="unplugged"):
+            await call.play("hello.wav")
+        assert call.state == "ended"
+        assert call.end is not None
+        assert call.end.by == "local"

@@ -114,3 +114,11 @@ async def test_events_come_in_the_order_in_which_they_happened(lab: ServedLab) -
         phone.on(lambda event: names.append(type(event).__name__))
         await phone.register()
         assert names == ["Registering", "Challenged", "Registering", "Registered"]
+
+
+async def test_a_wait_that_is_in_vain_says_for_what(lab: ServedLab) -> None:
+    async with Phone(lab.profile("alice"), isim=lab.isim("alice")) as alice:
+        with pytest.raises(TimeoutError, match="no call came in"):
+            await alice.incoming(timeout=0.01)
+        with pytest.raises(TimeoutError, match="Registered did not happen"):
+            await alice.until(Registered, timeout=0.01)

@@ -48,6 +48,7 @@ async def _register(path: Path, stay: bool, show_ladder: bool, trace_file: Path 
                 if not as_json:
                     click.echo("Staying registered; Ctrl-C deregisters.", err=True)
                 await _stay(phone)
+            phone.on(_tell_leaving)
     finally:
         if show_ladder and not as_json:
             say(phone.ladder(**look()))
@@ -73,6 +74,11 @@ def _show(registered: Registered) -> None:
     say(f"Registered as {registered.impu} for {registered.expires_s} s.")
     say("  Identities     " + ", ".join(registered.impus))
     say("  Service-Route  " + (", ".join(registered.service_route) or "none"))
+
+
+def _tell_leaving(event: Event) -> None:
+    if isinstance(event, RegistrationFailed):
+        click.echo(f"Not deregistered: {event.sentence}", err=True)
 
 
 def _tell(event: Event) -> None:
