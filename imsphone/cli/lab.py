@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,8 +118,9 @@ def manual(network: Network, written: dict[str, str]) -> str:
     lines += [f"  {name:10s} {account.impi}  calls as {account.impus[0]}" for name, account in network.accounts.items()]
     lines += ["", "To call: " + ", ".join(f"sip:{name}@{network.realm}" for name in SERVICES)]
     if written:
+        speech = files("imsphone.assets") / "sounds" / "speech.wav"
         alice, softphone = written.get("alice", ""), network.accounts.get("softphone1")
-        lines += ["", "With this phone, in another terminal:", f"  imsphone call {alice} echo --play speech.wav"]
+        lines += ["", "With this phone, in another terminal:", f"  imsphone call {alice} echo --play {speech}"]
         if softphone is not None:
             lines += [
                 "With any SIP phone (Digest):",
