@@ -37,7 +37,7 @@ _MEANING = {
     404: "there is no {remote} in that network; check the address",
     408: "{remote} did not answer",
     480: "{remote} is known and not registered, or does not answer",
-    486: "{remote} is in another call",
+    486: "{remote} is busy or does not want to talk",
     488: "{remote} shares no codec with this phone",
     603: "{remote} declined",
 }

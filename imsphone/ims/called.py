@@ -174,6 +174,8 @@ class IncomingCall(Session):
         rack = request.rack
         if rack is None or not self._reliable.acknowledge(rack, now)[0]:
             return self._answer(transaction, 481, now)
+        if self.state == "ended":
+            return self._answer(transaction, 200, now)
         body: bytes | None = b""
         if leg.negotiation.is_offering:
             if not self._is_answer(leg.negotiation, request):

@@ -130,7 +130,8 @@ class Session:
         if not leg.dialog.accepts(request):
             what, clause = f"{request.method} out of order in its dialog", "RFC 3261 12.2.2"
             return [*self._answer(transaction, 500, now), self._violated(what, clause, "answered 500", now)]
-        if request.method not in INSIDE or (self.state == "ended" and request.method != "BYE"):
+        # RFC 3262 3: a PRACK may cross our final answer on its way
+        if request.method not in INSIDE or (self.state == "ended" and request.method not in ("BYE", "PRACK")):
             return self._answer(transaction, 481, now)
         effects: list[Effect] = getattr(self, INSIDE[request.method])(request, transaction, leg, now)
         return effects

@@ -128,6 +128,17 @@ def test_no_prack_at_all_ends_the_call(phone: Any) -> None:
     assert ended(phone).by == "network"
 
 
+def test_a_prack_that_crosses_our_refusal_is_taken_once(phone: Any) -> None:
+    key = phone.invite()
+    phone.do(phone.ue.reject, key)
+    assert phone.labels[-1] == "486"
+    prack(phone, key)
+    assert phone.labels[-1] == "200"  # RFC 3262 3
+    prack(phone, key, cseq=3)
+    assert phone.labels[-1] == "481"
+    assert ended(phone).status == 486
+
+
 @pytest.mark.parametrize("rack", ["RAck: 1 1 INVITE", "RAck: x", ""])
 def test_a_prack_of_something_else_is_refused(phone: Any, rack: str) -> None:
     key = phone.invite()
@@ -242,7 +253,7 @@ def test_hanging_up_what_rings_declines(phone: Any) -> None:
     phone.do(phone.ue.hangup, key)
     assert phone.labels[-1] == "603"
     prack(phone, key)
-    assert phone.labels[-1] == "481"
+    assert phone.labels[-1] == "200"  # RFC 3262 3
 
 
 def test_the_caller_gives_up(phone: Any) -> None:
