@@ -44,16 +44,18 @@ class Secret:
         """The octets."""
         return self._data
 
-    def key(self, name: str) -> bytes:
-        """The 16 octets that this text spells in 32 hex digits; blanks between them do not count.
+    def key(self, name: str, *sizes: int) -> bytes:
+        """The octets that this text spells in hex digits; blanks between them do not count.
 
-        Raises ProfileError, which says how many digits there are and never which. `name` is "k", "op" or "opc".
+        `sizes` are the lengths that fit, in octets, 16 where none is said; `name` is "k", "op" and the like. Raises
+        ProfileError, which says how many digits there are and never which.
         """
         digits = b"".join(self._data.split())
+        should = " or ".join(str(2 * size) for size in sizes or (16,))
         if not re.fullmatch(rb"[0-9A-Fa-f]*", digits):
-            raise ProfileError(f"{name} holds a character that is no hex digit; it should be 32 hex digits")
-        if len(digits) != 32:
-            raise ProfileError(f"{name} has {len(digits)} hex digits; it should have 32")
+            raise ProfileError(f"{name} holds a character that is no hex digit; it should be {should} hex digits")
+        if len(digits) not in {2 * size for size in sizes or (16,)}:
+            raise ProfileError(f"{name} has {len(digits)} hex digits; it should have {should}")
         return bytes.fromhex(digits.decode())
 
     def __repr__(self) -> str:
@@ -175,9 +177,13 @@ class Profile:
 
     # How it proves itself.
     auth: Literal["aka", "digest"] = _key("the kind of authentication", _one_of("aka", "digest"), "aka")
-    k: str | None = _key("the key of the SIM, 32 hex digits", _SECRET)
+    algorithm: Literal["milenage", "tuak"] = _key("what the SIM computes", _one_of("milenage", "tuak"), "milenage")
+    k: str | None = _key("the key of the SIM, 32 hex digits (tuak: 32 or 64)", _SECRET)
     op: str | None = _key("the operator's constant, 32 hex digits (op or opc, not both)", _SECRET)
     opc: str | None = _key("the operator's constant bound to k, 32 hex digits (op or opc, not both)", _SECRET)
+    top: str | None = _key("the operator's constant of tuak, 64 hex digits (top or topc, not both)", _SECRET)
+    topc: str | None = _key("the operator's constant of tuak bound to k, 64 hex digits", _SECRET)
+    res_bits: int = _key("the length of RES with tuak", _one_of(32, 64, 128, 256), 64)
     password: str | None = _key('the password of auth = "digest"', _SECRET)
     sqn_ind_bits: int = _key("the length of IND in SQN (TS 33.102 C.3)", _whole(0, 10), 5)
     sqn_delta: int = _key("the longest jump of SEQ that the SIM takes (TS 33.102 C.2.1)", _whole(1, 2**48 - 1), 1 << 28)
@@ -263,10 +269,11 @@ class Profile:
                 "imsi is missing: the number of the subscription, 6 to 15 digits (impi or impu would do)"
             )
         needed = ["password"] if self.auth == "digest" else ["k"]
-        if self.auth == "aka" and self.op and self.opc:
-            raise ProfileError("op and opc are both there: keep the one that your operator or HSS gave you")
-        if self.auth == "aka" and not self.op:
-            needed.append("opc")
+        plain, bound = ("op", "opc") if self.algorithm == "milenage" else ("top", "topc")
+        if self.auth == "aka" and getattr(self, plain) and getattr(self, bound):
+            raise ProfileError(f"{plain} and {bound} are both there: keep the one that your operator or HSS gave you")
+        if self.auth == "aka" and not getattr(self, plain):
+            needed.append(bound)
         for key in fields(self):
             if key.name in needed and getattr(self, key.name) is None:
                 raise ProfileError(

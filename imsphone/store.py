@@ -29,6 +29,7 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
@@ -36,8 +37,9 @@ from urllib.parse import quote
 from imsphone.errors import ProfileError, StateError
 from imsphone.ims.identity import Identity
 from imsphone.profile import SECRET_NAME, Profile, Secret
+from imsphone.usim.hypotheses import explain
 from imsphone.usim.isim import IND_BITS, Isim, SqnMemory
-from imsphone.usim.milenage import Milenage
+from imsphone.usim.keys import Keys
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
@@ -236,8 +238,9 @@ def _stretch(passphrase: str, salt: bytes) -> bytes:
 class StoredIsim(Isim):
     """A SIM whose memory is on disk. It is in this phone, and in no other, until `close`."""
 
-    def __init__(self, milenage: Milenage, file: SqnFile, delta: int, limit: int | None) -> None:
-        super().__init__(milenage, file.memory, file.save, delta=delta, limit=limit)
+    def __init__(self, keys: Keys, file: SqnFile, delta: int, limit: int | None) -> None:
+        suspect = partial(explain, keys)
+        super().__init__(keys.algorithms(), file.memory, file.save, suspect=suspect, delta=delta, limit=limit)
         self._file = file
 
     def close(self) -> None:
@@ -256,16 +259,9 @@ def open_isim(profile: Profile) -> StoredIsim:
 
     Raises ProfileError for a key that is not there or is none, StateError where another phone has the SIM.
     """
-    constant = profile.op or profile.opc
-    if not profile.k or not constant:
-        raise ProfileError("k or opc is missing: a SIM needs both (op would do in place of opc)")
-    k = open_secret(profile.k).key("k")
-    if profile.op:
-        milenage = Milenage.from_op(k, open_secret(constant).key("op"))
-    else:
-        milenage = Milenage(k, open_secret(constant).key("opc"))
+    keys = Keys.of(profile, open_secret)
     file = SqnFile(Identity.of(profile).impi, profile.sqn_ind_bits)
-    return StoredIsim(milenage, file, profile.sqn_delta, profile.sqn_limit)
+    return StoredIsim(keys, file, profile.sqn_delta, profile.sqn_limit)
 
 
 class SqnFile:

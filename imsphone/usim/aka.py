@@ -14,11 +14,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from hmac import compare_digest
-from typing import NoReturn
-
-from imsphone.usim.milenage import Milenage
+from typing import NoReturn, Protocol
 
 _AMF_OF_AUTS = bytes(2)  # TS 33.102 6.3.3: MAC-S assumes a dummy AMF of zeros, so that AMF need not go with AUTS
+
+
+class Algorithms(Protocol):
+    """What a SIM and its HSS compute alike: `algorithms.Milenage` or `tuak.Tuak`. RAND has 16 octets, SQN 6, AMF 2."""
+
+    def f1(self, rand: bytes, sqn: bytes, amf: bytes) -> bytes:
+        """MAC-A, the network's proof."""
+
+    def f1_star(self, rand: bytes, sqn: bytes, amf: bytes) -> bytes:
+        """MAC-S, the SIM's proof in a resynchronisation."""
+
+    def f2345(self, rand: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+        """RES, CK, IK and AK."""
+
+    def f5_star(self, rand: bytes) -> bytes:
+        """AK of a resynchronisation."""
 
 
 class _Unpicklable:
@@ -32,7 +46,10 @@ class _Unpicklable:
 
 @dataclass(frozen=True, slots=True)
 class AkaSuccess(_Unpicklable):
-    """The network proved itself: RES is the answer to it (8 octets, any values, 00 too), CK and IK have 16 each."""
+    """The network proved itself: RES is the answer to it (8 octets with MILENAGE, any values, 00 too).
+
+    CK and IK have 16 octets each.
+    """
 
     res: bytes = field(repr=False)
     ck: bytes = field(repr=False)
@@ -41,14 +58,23 @@ class AkaSuccess(_Unpicklable):
 
 @dataclass(frozen=True, slots=True)
 class SyncFailure:
-    """The network is ours, but its SQN is not fresh: AUTS, 14 octets, tells it where the SIM stands."""
+    """The network is ours, but its SQN is not fresh: AUTS, 14 octets, tells it where the SIM stands.
+
+    `sentence` says how far off it is, where the SIM tells; a card does not.
+    """
 
     auts: bytes
+    sentence: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class MacFailure:
-    """The network did not prove that it knows our key, or the challenge is none at all."""
+    """The network did not prove that it knows our key, or the challenge is none at all.
+
+    `sentence` says why, where that could be found out (`usim.hypotheses`); a card cannot.
+    """
+
+    sentence: str = field(default="", compare=False)
 
 
 Outcome = AkaSuccess | SyncFailure | MacFailure
@@ -65,11 +91,11 @@ class Vector(_Unpicklable):
     ik: bytes = field(repr=False)
 
     @classmethod
-    def make(cls, milenage: Milenage, sqn: int, amf: bytes, rand: bytes) -> Vector:
+    def make(cls, algorithms: Algorithms, sqn: int, amf: bytes, rand: bytes) -> Vector:
         """The vector for this SQN, AMF (2 octets) and RAND (16), by TS 33.102 6.3.2."""
-        res, ck, ik, ak = milenage.f2345(rand)
+        res, ck, ik, ak = algorithms.f2345(rand)
         octets = sqn.to_bytes(6, "big")
-        return cls(rand, _conceal(octets, ak) + amf + milenage.f1(rand, octets, amf), res, ck, ik)
+        return cls(rand, _conceal(octets, ak) + amf + algorithms.f1(rand, octets, amf), res, ck, ik)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,35 +106,35 @@ class Opened:
     success: AkaSuccess
 
 
-def open_challenge(milenage: Milenage, rand: bytes, autn: bytes) -> Opened | None:
+def open_challenge(algorithms: Algorithms, rand: bytes, autn: bytes) -> Opened | None:
     """What RAND and AUTN hold, or None where the MAC is wrong or one of them has not 16 octets (TS 33.102 6.3.3).
 
     The MAC comes first: an SQN that nobody vouches for says nothing. AMF is what AUTN says it is.
     """
     if len(rand) != 16 or len(autn) != 16:
         return None
-    res, ck, ik, ak = milenage.f2345(rand)
+    res, ck, ik, ak = algorithms.f2345(rand)
     sqn, amf, mac = _conceal(autn[:6], ak), autn[6:8], autn[8:]
-    if not compare_digest(mac, milenage.f1(rand, sqn, amf)):
+    if not compare_digest(mac, algorithms.f1(rand, sqn, amf)):
         return None
     return Opened(int.from_bytes(sqn, "big"), AkaSuccess(res, ck, ik))
 
 
-def make_auts(milenage: Milenage, rand: bytes, sqn_ms: int) -> bytes:
+def make_auts(algorithms: Algorithms, rand: bytes, sqn_ms: int) -> bytes:
     """AUTS, 14 octets: the SIM's highest SQN, concealed and vouched for (TS 33.102 6.3.3)."""
     sqn = sqn_ms.to_bytes(6, "big")
-    return _conceal(sqn, milenage.f5_star(rand)) + milenage.f1_star(rand, sqn, _AMF_OF_AUTS)
+    return _conceal(sqn, algorithms.f5_star(rand)) + algorithms.f1_star(rand, sqn, _AMF_OF_AUTS)
 
 
-def open_auts(milenage: Milenage, rand: bytes, auts: bytes) -> int | None:
+def open_auts(algorithms: Algorithms, rand: bytes, auts: bytes) -> int | None:
     """SQN_MS out of AUTS, or None where MAC-S is wrong: then the HSS keeps its own SQN (TS 33.102 6.3.5).
 
     `rand` is the one that the SIM refused.
     """
     if len(rand) != 16 or len(auts) != 14:
         return None
-    sqn = _conceal(auts[:6], milenage.f5_star(rand))
-    if not compare_digest(auts[6:], milenage.f1_star(rand, sqn, _AMF_OF_AUTS)):
+    sqn = _conceal(auts[:6], algorithms.f5_star(rand))
+    if not compare_digest(auts[6:], algorithms.f1_star(rand, sqn, _AMF_OF_AUTS)):
         return None
     return int.from_bytes(sqn, "big")
 

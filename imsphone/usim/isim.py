@@ -18,8 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from imsphone.usim.aka import MacFailure, Outcome, SyncFailure, make_auts, open_challenge
-from imsphone.usim.milenage import Milenage
+from imsphone.usim.aka import Algorithms, MacFailure, Outcome, SyncFailure, make_auts, open_challenge
 
 IND_BITS = 5  # TS 33.102 C.3: 5 bits of IND and an array of 32
 DELTA = 1 << 28  # TS 33.102 C.3: Δ = 2^28
@@ -67,21 +66,24 @@ class Isim:
     """One SIM. `memory` is what it accepted so far; `save` keeps a new memory for good, or raises.
 
     Without `save` it forgets with the process, which is right for the lab and wrong for a real subscription. A test
-    that wants to restart a SIM keeps the memories in a dict: `save=partial(memories.__setitem__, impi)`.
+    that wants to restart a SIM keeps the memories in a dict: `save=partial(memories.__setitem__, impi)`. `suspect` is
+    asked why a MAC does not fit (`usim.hypotheses`).
     """
 
     def __init__(
         self,
-        milenage: Milenage,
+        algorithms: Algorithms,
         memory: SqnMemory | None = None,
         save: Callable[[SqnMemory], object] = lambda _memory: None,
         *,
+        suspect: Callable[[bytes, bytes], str] = lambda _rand, _autn: "",
         delta: int = DELTA,
         limit: int | None = None,
     ) -> None:
-        self._milenage = milenage
+        self._algorithms = algorithms
         self.memory = memory or SqnMemory.fresh()
         self._save = save
+        self._suspect = suspect
         self._delta = delta
         self._limit = limit
 
@@ -90,12 +92,21 @@ class Isim:
 
         Whatever `save` raises goes through, and the result stays here.
         """
-        opened = open_challenge(self._milenage, rand, autn)
+        opened = open_challenge(self._algorithms, rand, autn)
         if opened is None:
-            return MacFailure()
+            return MacFailure(self._suspect(rand, autn))
         memory = self.memory.accept(opened.sqn, self._delta, self._limit)
         if memory is None:
-            return SyncFailure(make_auts(self._milenage, rand, self.memory.sqn_ms))
+            return SyncFailure(make_auts(self._algorithms, rand, self.memory.sqn_ms), self._distance(opened.sqn))
         self._save(memory)
         self.memory = memory
         return opened.success
+
+    def _distance(self, sqn: int) -> str:
+        """Where the network's counter stands, in words."""
+        ahead = (sqn >> self.memory.ind_bits) - max(self.memory.seqs)
+        if ahead > self._delta:
+            return f"the network's counter is {ahead} ahead of the SIM's, which takes jumps of at most {self._delta}"
+        return (
+            f"the network's counter is {-ahead} behind the SIM's" if ahead < 0 else "the network used this SQN before"
+        )
