@@ -19,7 +19,7 @@ from imsphone.errors import ParseError
 from imsphone.ims.identity import Identity
 from imsphone.machine import Authenticate, Ids
 from imsphone.profile import Secret
-from imsphone.sip.digest import aka_nonce, algorithm_of, authorize, choose, first_authorization
+from imsphone.sip.digest import aka_nonce, aka_password, algorithm_of, authorize, choose, first_authorization
 from imsphone.sip.fields import Challenge
 from imsphone.sip.message import Request, Response
 from imsphone.usim.aka import AkaSuccess, MacFailure, SyncFailure
@@ -39,7 +39,8 @@ class Authentication:
     """The Authorization of one registration, from its first REGISTER to its last.
 
     `authorization` is the value for the next REGISTER. `has_answered` tells whether it answers a challenge, well or
-    badly, and `was_deceived` whether the last challenge bore a wrong MAC.
+    badly, `has_met` whether the network proved itself to the SIM; `deception` says why the MAC of the last challenge
+    was wrong, the empty string where it was not.
     """
 
     def __init__(self, identity: Identity, ids: Ids, password: Secret | None) -> None:
@@ -69,7 +70,8 @@ class Authentication:
         self._invalid = 0
         self._answered_nonce = ""
         self.has_answered = False
-        self.was_deceived = False
+        self.has_met = False
+        self.deception = ""
 
     @property
     def algorithm(self) -> str:
@@ -109,14 +111,15 @@ class Authentication:
             self._proofs += 1
             self._invalid = 0
             self._answered_nonce = self._challenge.get("nonce")
-            self._set(self._challenge, result.res)
+            self.has_met, self.deception = True, ""
+            self._set(self._challenge, aka_password(self.algorithm, result.res, result.ck, result.ik))
             return None
         if not isinstance(result, SyncFailure | MacFailure):
             return GiveUp("no SIM answered the network's challenge: k and opc of the profile make one")
         self._invalid += 1
-        self.was_deceived = isinstance(result, MacFailure)
+        self.deception = wrong_key(result.sentence) if isinstance(result, MacFailure) else ""
         if self._invalid > _MOST_INVALID:
-            return GiveUp(WRONG_KEY if self.was_deceived else _NO_RESYNC)
+            return GiveUp(self.deception or _no_resync(result.sentence))
         if isinstance(result, SyncFailure):
             self._set(self._challenge, b"", auts=result.auts)
         else:
@@ -145,14 +148,21 @@ class Authentication:
         )
 
 
-WRONG_KEY = (
-    "the network did not prove that it knows the SIM's key (MAC failure): k or opc differs from the home network's; "
-    "op given as opc, or opc as op, looks the same"
-)
-_NO_RESYNC = (
-    "the network's sequence number stays out of range though the SIM asked for resynchronisation: "
-    "the HSS does not take AUTS"
-)
+def wrong_key(finding: str) -> str:
+    """The network's MAC is wrong: why, where `finding` (of `usim.hypotheses`) knows it."""
+    looked = finding or (
+        "k or opc differs from the home network's, and no usual slip explains it "
+        "(op as opc, opc as op, octets in another order, another AMF were tried where the SIM is in software)"
+    )
+    return f"the network did not prove that it knows the SIM's key (MAC failure): {looked}"
+
+
+def _no_resync(distance: str) -> str:
+    where = f" ({distance})" if distance else ""
+    return (
+        f"the network's sequence number stays out of range{where} though the SIM asked for resynchronisation: "
+        "the HSS does not take AUTS"
+    )
 
 
 def credentials_for(
@@ -169,11 +179,12 @@ def credentials_for(
         username=identity.impi,
         password=password.reveal(),
         cnonce=cnonce,
+        body=request.body,
     )
     return ("Authorization" if response.status == 401 else "Proxy-Authorization"), value
 
 
 def _not_understood(challenges: list[Challenge], *, has_password: bool) -> str:
     offered = ", ".join(algorithm_of(challenge) for challenge in challenges) or "nothing that can be read"
-    ours = 'a password (auth = "digest")' if has_password else 'AKAv1-MD5 (auth = "aka")'
+    ours = 'a password (auth = "digest")' if has_password else 'a SIM that answers AKAv1 and AKAv2 (auth = "aka")'
     return f"the network asks for proof by {offered}, the profile has {ours}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from imsphone.events import RegistrationFailed
-from imsphone.ims.authentication import WRONG_KEY
+from imsphone.ims.authentication import Authentication
 from imsphone.ims.identity import Identity
 from imsphone.sip.message import Response
 
@@ -55,20 +55,26 @@ _BEFORE_PROOF = {
     421: "the network insists on IPsec (sec-agree), which this phone does not have",
     494: "the network insists on IPsec (sec-agree), which this phone does not have",
 }
+_PROVEN = (
+    "the network refuses {impi} though it proved to know the SIM's key, so k and opc are right: does {impi} belong to "
+    "that SIM, is RES of the length that the HSS expects, and is {impu} allowed to register?"
+)
 _AFTER_PROOF = {
     403: "the network refuses the proof of {impi}: is it the key or the password of this subscription?",
     404: "the network knows {impi} and no {impu}: compare impu with the subscription",
 }
 
 
-def refusal(identity: Identity, response: Response, *, has_answered: bool, was_deceived: bool) -> Setback:
-    """A final refusal. `was_deceived`: our last answer to a challenge said that its MAC was wrong."""
+def refusal(identity: Identity, response: Response, proof: Authentication) -> Setback:
+    """A final refusal; `proof` tells how far the two had come in proving themselves."""
     status = response.status
-    sentences = _BEFORE_PROOF | _AFTER_PROOF if has_answered else _BEFORE_PROOF
+    sentences = _BEFORE_PROOF | _AFTER_PROOF if proof.has_answered else _BEFORE_PROOF
     sentence = sentences.get(status, "the network refuses to register {impu}")
-    if status == 403 and was_deceived:
-        sentence = WRONG_KEY
-    cause: Cause = "authentication" if status == 403 and has_answered else "rejected"
+    if status == 403 and proof.deception:
+        sentence = proof.deception
+    elif status == 403 and proof.has_met:
+        sentence = _PROVEN
+    cause: Cause = "authentication" if status == 403 and proof.has_answered else "rejected"
     return Setback.of(cause, sentence.format(impi=identity.impi, impu=identity.impu), response)
 
 

@@ -256,10 +256,7 @@ class Registration:
     def _refuse(self, response: Response, now: float) -> list[Effect]:
         if self._purpose == "removal" and response.status in _GONE:
             return self._leave(now)
-        proof = self._proof
-        setback = explain.refusal(
-            self._agent.identity, response, has_answered=proof.has_answered, was_deceived=proof.was_deceived
-        )
+        setback = explain.refusal(self._agent.identity, response, self._proof)
         if self._purpose == "refresh" and response.status not in _GONE:
             return self._put_off(setback, now)
         return self._fail(setback, now)

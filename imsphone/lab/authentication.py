@@ -6,7 +6,8 @@
                     └── reg-await-auth: 4 minutes      ──▶ resync   AUTS: tell the HSS, ask once more
 
 One for each private identity and Call-ID, since the answer must come with the Call-ID of the challenge (5.4.1.2.2).
-XRES and H(A1) live here and nowhere else in the S-CSCF; CK and IK only pass through the 401 to the P-CSCF.
+XRES (or what AKAv2 makes of it) and H(A1) live here and nowhere else in the S-CSCF; CK and IK only pass through the
+401 to the P-CSCF.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from imsphone.lab import cx
 from imsphone.lab.alarms import Alarms
 from imsphone.lab.diameter import Message
 from imsphone.machine import Ids
-from imsphone.sip.digest import algorithm_of, verify
+from imsphone.sip.digest import aka_password, algorithm_of, verify
 from imsphone.sip.fields import Challenge
 
 REG_AWAIT_AUTH_S: Final = 240.0  # TS 24.229 table 7.8.1
@@ -28,6 +29,26 @@ MOST_REFUSALS: Final = 2  # TS 24.229 5.4.1.2.3A: two challenges in a row may fa
 _AUTS_BYTES: Final = 14
 
 Verdict = Literal["right", "wrong", "refused", "resync"]
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How the network words an AKA challenge, within what RFC 3310, RFC 4169 and RFC 7616 leave open.
+
+    `qop` is a list or empty for none; `server_data` follows RAND and AUTN in the nonce; without `is_padded` the nonce
+    lacks its "="; `before` are challenges of other kinds, header values, which stand in front.
+    """
+
+    algorithm: str = "AKAv1-MD5"
+    qop: str = "auth"
+    server_data: bytes = b""
+    is_padded: bool = True
+    before: tuple[str, ...] = ()
+
+    def nonce(self, challenge: bytes) -> str:
+        """The nonce for RAND and AUTN (RFC 3310 3.2)."""
+        text = base64.b64encode(challenge + self.server_data).decode()
+        return text if self.is_padded else text.rstrip("=")
 
 
 @dataclass(slots=True)
@@ -43,13 +64,23 @@ class Authentication:
     expires_at: float
     refusals: int = 0
     rand: bytes = b""
-    xres: bytes | None = field(default=None, repr=False)
+    password: bytes | None = field(default=None, repr=False)
     ha1: str | None = field(default=None, repr=False)
     last_nc: int = 0
     is_proven: bool = False
+    manner: Manner = field(default_factory=Manner)
 
     @classmethod
-    def of(cls, answer: Message, impi: str, impu: str, call_id: str, now: float, ids: Ids) -> Authentication | None:
+    def of(
+        cls,
+        answer: Message,
+        impi: str,
+        impu: str,
+        call_id: str,
+        now: float,
+        ids: Ids,
+        manner: Manner = Manner(),
+    ) -> Authentication | None:
         """What a MAA (result success) gives to ask with; None where it holds nothing that we can use."""
         item = answer.avps.group(cx.SIP_AUTH_DATA_ITEM, cx.VENDOR_3GPP)
         opaque = ids.tag()
@@ -57,9 +88,11 @@ class Authentication:
         challenge = item.get(cx.SIP_AUTHENTICATE, cx.VENDOR_3GPP)
         xres = item.get(cx.SIP_AUTHORIZATION, cx.VENDOR_3GPP)
         if challenge is not None and xres is not None:
-            nonce = base64.b64encode(challenge).decode()  # RFC 3310 3.2
-            rand = challenge[:16]
-            return cls(impi, impu, call_id, "AKAv1-MD5", nonce, opaque, until, rand=rand, xres=xres)
+            manner = manner or Manner()
+            keys = (item.get(code, cx.VENDOR_3GPP) or b"" for code in (cx.CONFIDENTIALITY_KEY, cx.INTEGRITY_KEY))
+            made = cls(impi, impu, call_id, manner.algorithm, manner.nonce(challenge), opaque, until, manner=manner)
+            made.rand, made.password = challenge[:16], aka_password(manner.algorithm, xres, *keys)
+            return made
         digest = item.group(cx.SIP_DIGEST_AUTHENTICATE, cx.VENDOR_3GPP)
         ha1 = digest.text(cx.DIGEST_HA1)
         if ha1 is None:
@@ -67,24 +100,28 @@ class Authentication:
         algorithm = digest.text(cx.DIGEST_ALGORITHM) or "MD5"
         return cls(impi, impu, call_id, algorithm, ids.data(16).hex(), opaque, until, ha1=ha1)
 
-    def www_authenticate(self, answer: Message, realm: str, *, is_stale: bool) -> str:
-        """The challenge for the 401, with CK and IK of the MAA for the P-CSCF (5.4.1.2.1A, 5.4.1.2.1B)."""
+    def www_authenticate(self, answer: Message, realm: str, *, is_stale: bool) -> list[str]:
+        """The challenges for the 401, each a header of its own (5.4.1.2.1A, 5.4.1.2.1B).
+
+        Ours bears CK and IK of the MAA for the P-CSCF.
+        """
         params = {"realm": realm, "nonce": self.nonce, "opaque": self.opaque, "algorithm": self.algorithm}
-        params["qop"] = "auth"
-        if is_stale and self.xres is None:
+        if self.manner.qop:
+            params["qop"] = self.manner.qop
+        if is_stale and self.password is None:
             params["stale"] = "true"
         item = answer.avps.group(cx.SIP_AUTH_DATA_ITEM, cx.VENDOR_3GPP)
         for name, code in (("ck", cx.CONFIDENTIALITY_KEY), ("ik", cx.INTEGRITY_KEY)):
             key = item.get(code, cx.VENDOR_3GPP)
             if key is not None:
                 params[name] = key.hex()
-        return str(Challenge("Digest", params))
+        return [*self.manner.before, str(Challenge("Digest", params))]
 
     def judge(self, credentials: Challenge) -> Verdict:
         """What an answer to this very challenge (same nonce) is worth."""
-        if self.xres is not None and credentials.get("auts"):
+        if self.password is not None and credentials.get("auts"):
             return "resync"
-        if self.xres is not None and not credentials.get("response"):
+        if self.password is not None and not credentials.get("response"):
             return "refused"  # 5.4.1.2.3A: AUTN did not convince the phone
         if algorithm_of(credentials) != self.algorithm.upper() or credentials.get("username") != self.impi:
             return "wrong"
@@ -93,7 +130,7 @@ class Authentication:
             if nc <= self.last_nc:  # RFC 7616 3.4: a replay
                 return "wrong"
             self.last_nc = nc
-        is_right = verify(credentials, method="REGISTER", password=self.xres, ha1=self.ha1)
+        is_right = verify(credentials, method="REGISTER", password=self.password, ha1=self.ha1)
         return "right" if is_right else "wrong"
 
     def resynchronisation(self, credentials: Challenge) -> bytes | None:

@@ -7,7 +7,7 @@
                               │ LIR: 5003 (or 2003)           │
 
 Each peer opens its connection with CER once; whoever asks anything else first is told so (RFC 6733 5.3, 5.6). Keys stay
-inside `Subscriber.milenage`; what leaves are vectors, which the S-CSCF needs (TS 29.228 6.3).
+inside `Subscriber.algorithms`; what leaves are vectors, which the S-CSCF needs (TS 29.228 6.3).
 """
 
 from __future__ import annotations
@@ -217,20 +217,20 @@ class Hss:
         if not server:
             return _refuse(diameter.MISSING_AVP, is_experimental=False)
         asked = avps.group(cx.SIP_AUTH_DATA_ITEM, cx.VENDOR_3GPP)
-        own = cx.SCHEME_AKA if subscriber.milenage is not None else cx.SCHEME_DIGEST
+        own = cx.SCHEME_AKA if subscriber.algorithms is not None else cx.SCHEME_DIGEST
         if asked.text(cx.SIP_AUTHENTICATION_SCHEME, cx.VENDOR_3GPP) not in (own, cx.SCHEME_UNKNOWN):
             return _refuse(cx.AUTH_SCHEME_NOT_SUPPORTED)
-        if subscriber.milenage is None:
+        if subscriber.algorithms is None:
             item = [tgpp(cx.SIP_AUTHENTICATION_SCHEME, own), self._digest(subscriber)]
         else:
             refused = asked.get(cx.SIP_AUTHORIZATION, cx.VENDOR_3GPP)
             if refused is not None:
-                sqn = open_auts(subscriber.milenage, refused[:_RAND_BYTES], refused[_RAND_BYTES:])
+                sqn = open_auts(subscriber.algorithms, refused[:_RAND_BYTES], refused[_RAND_BYTES:])
                 if sqn is None:  # a forged AUTS changes nothing (TS 33.102 6.3.5)
                     return _refuse(diameter.UNABLE_TO_COMPLY, is_experimental=False)
                 subscriber.sqn = sqn
             vector = Vector.make(
-                subscriber.milenage, subscriber.next_sqn(), subscriber.amf, self._ids.data(_RAND_BYTES)
+                subscriber.algorithms, subscriber.next_sqn(), subscriber.amf, self._ids.data(_RAND_BYTES)
             )
             item = [
                 tgpp(cx.SIP_ITEM_NUMBER, 1),

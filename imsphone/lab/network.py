@@ -12,6 +12,7 @@ from `seed`: a test's network has the same subscribers in every run, a served on
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from imsphone.lab.access import Access
@@ -27,8 +28,9 @@ from imsphone.lab.subscriber import DigestAlgorithm, Subscriber
 from imsphone.lab.world import World
 from imsphone.machine import Address, Ids, Machine
 from imsphone.profile import Secret
+from imsphone.usim.hypotheses import explain
 from imsphone.usim.isim import Isim
-from imsphone.usim.milenage import Milenage
+from imsphone.usim.keys import Keys
 
 REALM: Final = "ims.mnc001.mcc001.3gppnetwork.org"
 BASE: Final = "127.0.10"
@@ -46,7 +48,10 @@ _HOSTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A subscription as its owner knows it. AKA has `k` and `opc` (16 octets each), Digest has `password`."""
+    """A subscription as its owner knows it. AKA has `k` and `opc` (16 octets each), Digest has `password`.
+
+    An `opc` of 32 octets is a TOPc, and the SIM computes TUAK.
+    """
 
     name: str
     impi: str
@@ -60,14 +65,22 @@ class Account:
 
     def isim(self) -> Isim:
         """A new SIM of this subscription, which has accepted no SQN yet. Raises ValueError where it has no keys."""
-        if self.k is None or self.opc is None:
+        keys = self.keys()
+        if keys is None:
             raise ValueError(f"{self.name} has a password and no SIM")
-        return Isim(Milenage(self.k.reveal(), self.opc.reveal()))
+        return Isim(keys.algorithms(), suspect=partial(explain, keys))
+
+    def keys(self) -> Keys | None:
+        """The secrets of the SIM, None where there is a password in its place."""
+        if self.k is None or self.opc is None:
+            return None
+        opc = self.opc.reveal()
+        return Keys("milenage" if len(opc) == 16 else "tuak", self.k.reveal(), opc)
 
     def subscriber(self, realm: str) -> Subscriber:
         """What the HSS keeps of it."""
-        if self.k is not None and self.opc is not None:
-            return Subscriber.with_aka(self.impi, self.impus, self.k.reveal(), self.opc.reveal(), self.barred)
+        if (keys := self.keys()) is not None:
+            return Subscriber.with_aka(self.impi, self.impus, keys.algorithms(), self.barred)
         if self.password is None:
             raise ValueError(f"{self.name} has neither K and OPc nor a password")
         password = self.password.reveal().decode()
@@ -136,14 +149,14 @@ class Network:
         self.accounts[account.name] = account
         return account
 
-    def sim(self, name: str, number: int) -> Account:
+    def sim(self, name: str, number: int, *, is_tuak: bool = False) -> Account:
         """An account with a SIM: the IMSI ends in `number`, a telephone number goes with it."""
         ids = self.ids(f"account/{number}")
         imsi = f"{PLMN}{number:010d}"
         impi = f"{imsi}@{self.realm}"
         impus = (f"sip:{name}@{self.realm}", f"sip:{impi}", f"tel:+00101{number:07d}")
         barred = frozenset([f"sip:{impi}"])  # TS 23.003 13.4B: good for registering and nothing else
-        return Account(name, impi, impus, barred, imsi, Secret(ids.data(16)), Secret(ids.data(16)))
+        return Account(name, impi, impus, barred, imsi, Secret(ids.data(16)), Secret(ids.data(32 if is_tuak else 16)))
 
     def softphone(self, name: str, algorithm: DigestAlgorithm = "MD5") -> Account:
         """An account with a password."""

@@ -10,12 +10,12 @@ REGISTER ──▶ a challenge of ours answered? ─no─▶ MAR ──▶ 401
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from imsphone.errors import ParseError
 from imsphone.lab import cx, diameter
-from imsphone.lab.authentication import MOST_REFUSALS, Authentication, Authentications
+from imsphone.lab.authentication import MOST_REFUSALS, Authentication, Authentications, Manner
 from imsphone.lab.cx import Cx
 from imsphone.lab.diameter import Message
 from imsphone.lab.registrar import Bound, Registrar, Registration
@@ -33,11 +33,12 @@ _UNDERSTOOD: Final = frozenset(("path",))
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How long a registration may last, and whether each refresh has to prove itself again."""
+    """How long a registration may last, whether each refresh has to prove itself again, and how that is asked for."""
 
     min_expires_s: int = 60
     max_expires_s: int = 600_000
     is_every_refresh_challenged: bool = True
+    manner: Manner = field(default_factory=Manner)
 
 
 class Server(Protocol):
@@ -152,13 +153,17 @@ class Registering:
             return server.respond(about.transaction, 504, now, "HSS Does Not Answer")
         if answer.result != (diameter.SUCCESS, False):
             return server.respond(about.transaction, 403, now)
-        asked = Authentication.of(answer, about.impi, about.impu, about.request.call_id, now, server.ids)
+        asked = Authentication.of(
+            answer, about.impi, about.impu, about.request.call_id, now, server.ids, self._terms.manner
+        )
         if asked is None:
             return server.respond(about.transaction, 500, now)
         asked.refusals = about.refusals
         self._awaited.keep(asked)
-        value = asked.www_authenticate(answer, server.realm, is_stale=about.is_stale)
-        return server.respond(about.transaction, 401, now, WWW_Authenticate=value)
+        response = about.request.answer(401, tag=server.ids.tag())
+        for value in asked.www_authenticate(answer, server.realm, is_stale=about.is_stale):
+            response.headers.add("WWW-Authenticate", value)
+        return server.send_response(about.transaction, response, now)
 
     def _judge(
         self,

@@ -1,7 +1,7 @@
 """What the home network knows of one subscriber: who he is, how he proves it, and who serves him.
 
     private identity (IMPI) ──┬── public identity (IMPU), the default one
-      Milenage or H(A1)       ├── public identity              one implicit set: registering one registers all
+      algorithms or H(A1)     ├── public identity              one implicit set: registering one registers all
       SQN, S-CSCF, state      └── public identity, barred      (TS 23.228 5.2.1a)
 
 An IMPU is stored and compared in its canonical form: `sip:user@host` without port and parameters, `tel:` without
@@ -17,8 +17,8 @@ from xml.etree import ElementTree
 
 from imsphone.errors import ParseError
 from imsphone.sip.uri import Uri
+from imsphone.usim.aka import Algorithms
 from imsphone.usim.isim import IND_BITS
-from imsphone.usim.milenage import Milenage
 
 DigestAlgorithm = Literal["MD5", "SHA-256"]
 
@@ -43,14 +43,14 @@ def impi_of(impu: Uri) -> str:
 class Subscriber:
     """One subscription. `impus` hold canonical forms, the default identity first; `barred` are some of them.
 
-    He has either `milenage` (IMS AKA) or `ha1`, the hexadecimal H(A1) of `algorithm` (SIP Digest). `sqn` is the highest
-    SQN given out (48 bits), `server_name` the S-CSCF that serves him, the empty string where none does.
+    He has either `algorithms` (IMS AKA) or `ha1`, the hexadecimal H(A1) of `algorithm` (SIP Digest). `sqn` is the
+    highest SQN given out (48 bits), `server_name` the S-CSCF that serves him, the empty string where none does.
     """
 
     impi: str
     impus: tuple[str, ...]
     barred: frozenset[str] = frozenset()
-    milenage: Milenage | None = field(default=None, repr=False)
+    algorithms: Algorithms | None = field(default=None, repr=False)
     ha1: str = field(default="", repr=False)
     algorithm: DigestAlgorithm = "MD5"
     amf: bytes = b"\x80\x00"
@@ -62,10 +62,10 @@ class Subscriber:
 
     @classmethod
     def with_aka(
-        cls, impi: str, impus: tuple[str, ...], k: bytes, opc: bytes, barred: frozenset[str] = frozenset()
+        cls, impi: str, impus: tuple[str, ...], algorithms: Algorithms, barred: frozenset[str] = frozenset()
     ) -> Subscriber:
-        """A subscriber with a SIM: K and OPc, 16 octets each."""
-        return cls(impi, impus, barred, milenage=Milenage(k, opc))
+        """A subscriber with a SIM that computes `algorithms`."""
+        return cls(impi, impus, barred, algorithms=algorithms)
 
     @classmethod
     def with_password(

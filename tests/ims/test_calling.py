@@ -280,6 +280,18 @@ def test_a_wrong_password_ends_the_call(softphone: Any) -> None:
     assert softphone.labels == ["INVITE", "ACK", "INVITE", "ACK"]
 
 
+def test_aka_14_a_stale_nonce_is_replaced_once_and_then_it_is_an_error(softphone: Any) -> None:
+    """AKA-14, RFC 7616 3.3: one retry with the new nonce."""
+    softphone.register()
+    softphone.call()
+    for number in range(3):
+        stale = ", stale=true" if number else ""
+        challenge = f'Proxy-Authenticate: Digest realm="r", nonce="{number}"{stale}'
+        softphone.reply("407 Proxy Authentication Required", challenge)
+    assert [request.cseq.number for request in softphone.requests if request.method == "INVITE"] == [1, 2, 3]
+    assert ended(softphone).status == 407
+
+
 # Hanging up ---------------------------------------------------------------------------------------------------------
 
 

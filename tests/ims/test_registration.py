@@ -290,7 +290,8 @@ def test_a_nonce_may_hold_more_than_rand_and_autn(bench: Any) -> None:
     [
         'WWW-Authenticate: Digest realm="r", nonce="c2hvcnQ=", algorithm=AKAv1-MD5, qop="auth"',
         'WWW-Authenticate: Digest realm="r", nonce="abc", algorithm=MD5',
-        'WWW-Authenticate: Digest realm="r", nonce="abc", algorithm=AKAv1-MD5, qop="auth-int"',
+        'WWW-Authenticate: Digest realm="r", nonce="abc", algorithm=AKAv1-MD5, qop="auth-conf"',
+        'WWW-Authenticate: Digest realm="r", nonce="abc", algorithm=AKAv3-MD5',
         "WWW-Authenticate: Bearer x",
         "",
     ],

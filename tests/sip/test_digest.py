@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from imsphone.errors import ParseError
 from imsphone.sip.digest import (
     a1,
     aka_nonce,
+    aka_password,
     algorithm_of,
     authorize,
     choose,
@@ -198,11 +201,11 @@ def test_the_first_register_proves_nothing_yet() -> None:
 
 
 def test_the_first_that_we_can_answer() -> None:
-    basic, unknown, only_int, plain = (
+    basic, unknown, strange, plain = (
         Challenge.parse(text)
-        for text in ('Basic realm="a"', "Digest algorithm=SHA-3", 'Digest qop="auth-int"', "Digest nonce=1")
+        for text in ('Basic realm="a"', "Digest algorithm=SHA-3", 'Digest qop="auth-conf"', "Digest nonce=1")
     )
-    assert choose([basic, unknown, only_int, plain, RFC_2617], want_aka=False) is plain
+    assert choose([basic, unknown, strange, plain, RFC_2617], want_aka=False) is plain
     assert choose([AKA, RFC_2617], want_aka=False) is RFC_2617
     assert choose([RFC_2617, AKA], want_aka=True) is AKA
     assert choose([basic, unknown], want_aka=False) is None
@@ -213,3 +216,46 @@ def test_the_first_that_we_can_answer() -> None:
 @given(st.dictionaries(st.sampled_from(["algorithm", "qop", "nonce", "response", "uri", "nc"]), st.text()), st.text())
 def test_any_credentials_are_verified_without_an_exception(params: dict[str, str], method: str) -> None:
     assert not verify(Challenge("Digest", params), method=method, password=b"x")
+
+
+# AKAv2 and auth-int --------------------------------------------------------------------------------------------------
+
+
+def test_the_password_of_akav2_needs_the_keys_too() -> None:
+    """RFC 4169 3, worked out with RFC 2104's HMAC of the standard library."""
+    res, ck, ik = b"\x00RES\xff678", bytes(range(16)), bytes(range(16, 32))
+    assert aka_password("AKAv1-MD5", res, ck, ik) == res
+    for algorithm, function in (("AKAv2-MD5", "md5"), ("akav2-sha-256", "sha256")):
+        digest = hmac.new(res + ik + ck, b"http-digest-akav2-password", function).digest()
+        assert aka_password(algorithm, res, ck, ik) == base64.b64encode(digest)
+
+
+@pytest.mark.parametrize("algorithm", ["AKAv1-MD5", "AKAv1-SHA-256", "AKAv2-MD5", "AKAv2-SHA-256", "MD5", "SHA-256"])
+@pytest.mark.parametrize("qop", ["auth", "auth-int", "auth-int,auth", ""])
+def test_both_sides_agree_in_every_algorithm_and_quality(algorithm: str, qop: str) -> None:
+    offered = f', qop="{qop}"' if qop else ""
+    challenge = Challenge.parse(f'Digest realm="r", nonce="bm9uY2U=", opaque="o", algorithm={algorithm}{offered}')
+    assert choose([challenge], want_aka=is_aka(challenge)) is challenge
+    text = authorize(
+        challenge, method="REGISTER", uri="sip:r", username="me", password=b"\x00pw", cnonce="c", body=b"body"
+    )
+    sent = Challenge.parse(text)
+    assert sent.get("qop") == ("auth" if "auth" in qop.split(",") else qop)
+    assert sent.get("opaque") == "o"
+    assert verify(sent, method="REGISTER", password=b"\x00pw", body=b"body")
+    assert not verify(sent, method="REGISTER", password=b"\x00pW", body=b"body")
+    assert verify(sent, method="REGISTER", password=b"\x00pw", body=b"other") == (qop != "auth-int")
+
+
+def test_auth_int_covers_the_body() -> None:
+    """The formula of RFC 2617 3.2.2.3, worked out here."""
+    challenge = Challenge.parse('Digest realm="r", nonce="n", qop="auth-int"')
+    sent = Challenge.parse(
+        authorize(challenge, method="PUT", uri="/x", username="u", password=b"p", cnonce="c", body=b"hello")
+    )
+
+    def md5(text: str) -> str:
+        return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+    ha1, ha2 = md5("u:r:p"), md5(f"PUT:/x:{md5('hello')}")
+    assert sent.get("response") == md5(f"{ha1}:n:00000001:c:auth-int:{ha2}")
