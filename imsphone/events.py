@@ -77,6 +77,24 @@ class Deregistered(Event):
     by: Literal["user", "network"] = "user"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationSeen(Event):
+    """What the network says that it holds of us now (RFC 3680), all of it.
+
+    Each of `identities` is {impu, state, contacts}, each contact {uri, state, event, expires_s, is_ours}.
+    """
+
+    identities: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationUnseen(Event):
+    """The network does not tell what it holds of us; `sentence` says what it answered."""
+
+    sentence: str
+    status: int
+
+
 # Calls: `call` is the call's key, the same in all of its events -----------------------------------------------------
 
 

@@ -212,7 +212,7 @@ class _Demo:
         options, link = self.options, None
         if options.loss_percent or options.jitter_ms:
             link = Link(loss=options.loss_percent / 100, jitter_ms=options.jitter_ms, seed=options.seed).twin(twin)
-        profile = Profile(**network.profile(name))
+        profile = Profile(**network.profile(name), reg_event=False)  # its ladder is that of a call
         isim = network.accounts[name].isim()
         return Phone(profile, isim=isim, audio=audio, trace=self.trace, name=name, link=link)
 

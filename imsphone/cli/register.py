@@ -12,7 +12,15 @@ import click
 from imsphone.cli.outputs import TRACE_FILE
 from imsphone.cli.run import run, signalled
 from imsphone.cli.say import say
-from imsphone.events import Event, Registered, RegistrationFailed, Violated
+from imsphone.events import (
+    Deregistered,
+    Event,
+    Registered,
+    RegistrationFailed,
+    RegistrationSeen,
+    RegistrationUnseen,
+    Violated,
+)
 
 if TYPE_CHECKING:
     from imsphone.phone import Phone
@@ -21,15 +29,18 @@ if TYPE_CHECKING:
 @click.command("register")
 @click.argument("profile", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--stay", is_flag=True, help="Stay registered until Ctrl-C instead of deregistering at once.")
+@click.option("--watch", is_flag=True, help="Stay, and show what the network holds of you whenever that changes.")
 @click.option("--ladder", "show_ladder", is_flag=True, help="Draw what crossed the network.")
 @click.option("--trace", "trace_file", type=TRACE_FILE, help="Write it, .jsonl or .pcapng.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per event.")
-def command(profile: Path, stay: bool, show_ladder: bool, trace_file: Path | None, as_json: bool) -> None:
+def command(profile: Path, stay: bool, watch: bool, show_ladder: bool, trace_file: Path | None, as_json: bool) -> None:
     """Register with the network of PROFILE (a TOML file), show what it answered, and deregister again."""
-    run(_register(profile, stay, show_ladder, trace_file, as_json))
+    run(_register(profile, stay or watch, watch, show_ladder, trace_file, as_json))
 
 
-async def _register(path: Path, stay: bool, show_ladder: bool, trace_file: Path | None, as_json: bool) -> None:
+async def _register(
+    path: Path, stay: bool, watch: bool, show_ladder: bool, trace_file: Path | None, as_json: bool
+) -> None:
     from imsphone.cli.show import look, save_trace
     from imsphone.phone import Phone
     from imsphone.profile import Profile
@@ -41,6 +52,8 @@ async def _register(path: Path, stay: bool, show_ladder: bool, trace_file: Path 
                 phone.on(lambda event: say(json.dumps(event.as_json())))
             else:
                 phone.on(_tell)
+                if watch:
+                    phone.on(_tell_seen)
             registered = await phone.register()
             if not as_json:
                 _show(registered)
@@ -54,6 +67,23 @@ async def _register(path: Path, stay: bool, show_ladder: bool, trace_file: Path 
             say(phone.ladder(**look()))
         if trace_file is not None and phone.trace:
             save_trace(phone.trace, trace_file)
+
+
+def _tell_seen(event: Event) -> None:
+    """What the network holds of this phone, an identity and its contacts a line each."""
+    match event:
+        case RegistrationUnseen():
+            click.echo(event.sentence, err=True)
+        case RegistrationSeen():
+            say("The network holds:")
+            for one in event.identities:
+                say(f"  {one['impu']}  {one['state']}")
+                for contact in one["contacts"]:
+                    left = "" if contact["expires_s"] is None else f", {contact['expires_s']} s"
+                    ours = "  (this phone)" if contact["is_ours"] else ""
+                    say(f"    {contact['uri']}  {contact['state']}: {contact['event']}{left}{ours}")
+        case Deregistered(by="network"):
+            say("The network took the registration away.")
 
 
 async def _stay(phone: Phone) -> None:

@@ -29,11 +29,11 @@ from imsphone.sip.timers import RFC_3261, TS_24_229
 from imsphone.sip.transactions import Transactions
 from imsphone.sip.uri import Uri
 
-METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "OPTIONS")
+METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "OPTIONS", "NOTIFY")
 OPTION_TAGS = ("100rel",)
 SDP = "application/sdp"
 # Methods that exist and that this phone does not take (405); what nobody defined is not implemented (501).
-_ELSEWHERE = ("INFO", "MESSAGE", "NOTIFY", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE")
+_ELSEWHERE = ("INFO", "MESSAGE", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE")
 
 _ALLOW = ", ".join(METHODS)
 _SUPPORTED = ", ".join(OPTION_TAGS)
@@ -87,10 +87,14 @@ class Agent:
 
     def is_own(self, uri: Uri, binding: Binding) -> bool:
         """Whether a Request-URI means us: by our Contact, or by one of our identities."""
-        if uri.scheme == "sip" and uri.user == self._user:
+        if self.is_own_contact(uri):
             return True
         bare = uri.bare()
         return bare == self.impu.bare() or any(bare == Uri.parse(impu).bare() for impu in binding.impus)
+
+    def is_own_contact(self, uri: Uri) -> bool:
+        """Whether this is a Contact of ours, at whatever address."""
+        return uri.scheme == "sip" and uri.user == self._user
 
     # Requests ---------------------------------------------------------------------------------------------------------
 

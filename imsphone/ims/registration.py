@@ -21,6 +21,7 @@ from imsphone.ims.agent import Agent, Binding
 from imsphone.ims.authentication import Authentication, GiveUp
 from imsphone.ims.explain import Setback
 from imsphone.ims.moves import moves
+from imsphone.ims.reginfo import Sighting
 from imsphone.machine import Ask, Effect, Flow, Resolve, Tell
 from imsphone.profile import Endpoint
 from imsphone.sip.client import ClientTransaction
@@ -29,13 +30,13 @@ from imsphone.sip.message import Response
 ABOUT = "registration"
 
 MOVES = moves("""
-               register  deregister    resolved  granted  challenged  too_brief  unavailable  refused  outcome  alarm
-    idle       discover  object        .         .        .           .          .            .        .        .
-    resolving  object    abandon       choose    .        .           .          .            .        .        .
-    requesting object    leave_after   .         grant    challenge   lengthen   try_next     refuse   .        expire
-    proving    object    leave_after   .         .        .           .          .            .        prove    expire
-    registered refresh   remove        .         .        .           .          .            .        .        wake
-    waiting    discover  abandon       .         .        .           .          .            .        .        discover
+               register  deregister   resolved granted challenged too_brief unavailable refused outcome alarm    seen
+    idle       discover  object       .        .       .          .         .           .       .       .        .
+    resolving  object    abandon      choose   .       .          .         .           .       .       .        .
+    requesting object    leave_after  .        grant   challenge  lengthen  try_next    refuse  .       expire   .
+    proving    object    leave_after  .        .       .          .         .           .       prove   expire   .
+    registered refresh   remove       .        .       .          .         .           .       .       wake     look
+    waiting    discover  abandon      .        .       .          .         .           .       .       discover .
 """)
 
 # What a final response means; the others refuse. 305 sends back to P-CSCF discovery (TS 24.229 5.1.1.2.1).
@@ -110,6 +111,10 @@ class Registration:
             return []
         self._transaction = None
         return self._move("unavailable", "timeout" if cause == "timeout" else "unreachable", now)
+
+    def seen(self, sighting: Sighting, now: float) -> list[Effect]:
+        """The network tells what it holds of us (TS 24.229 5.1.1.5A, 5.1.1.7)."""
+        return self._move("seen", sighting, now)
 
     def tick(self, now: float) -> list[Effect]:
         """The deadline has come."""
@@ -278,8 +283,7 @@ class Registration:
         self.state, self._shown = "registered", impus[0]
         self._failures = 0
         self._end_at = now + expires_s
-        # 5.1.1.4.1: 600 s before the end if it is more than 1200 s away, else at half
-        self._next_at = now + (expires_s - 600 if expires_s > 1200 else expires_s / 2)
+        self._next_at = now + _refresh_after_s(expires_s)
         told = Tell(
             Registered(
                 at=now,
@@ -304,6 +308,22 @@ class Registration:
                 value = contact.params.get("expires") or ""
                 return int(value) if value.isascii() and value.isdigit() and len(value) <= 10 else default
         return 0
+
+    # What the network tells -------------------------------------------------------------------------------------------
+
+    def _look(self, sighting: Sighting, now: float) -> list[Effect]:
+        if sighting.fate == "held":
+            if sighting.event == "shortened" and sighting.expires_s is not None:  # 5.1.1.5A: prove yourself sooner
+                self._end_at = now + sighting.expires_s
+                self._next_at = now + _refresh_after_s(sighting.expires_s)
+            return []
+        told = Tell(Deregistered(at=now, impu=self._shown, by="network"))
+        self._reset()
+        if sighting.event in ("deactivated", "expired"):  # 5.1.1.7: once more from the start
+            return [told, *self._discover(now)]
+        if sighting.event == "probation":  # RFC 3680 4.3: later again
+            self.state, self._next_at = "waiting", now + (sighting.retry_after_s or _BACKOFF_S)
+        return [told]  # rejected, unregistered: not before the user asks
 
     # The ends ---------------------------------------------------------------------------------------------------------
 
@@ -344,3 +364,8 @@ class Registration:
         self._asked = self._transaction = None
         self._next_at = self._end_at = None
         self._is_leaving = False
+
+
+def _refresh_after_s(expires_s: int) -> float:
+    """TS 24.229 5.1.1.4.1: 600 s before the end if it is more than 1200 s away, else at half."""
+    return expires_s - 600 if expires_s > 1200 else expires_s / 2

@@ -17,16 +17,18 @@ from types import MappingProxyType
 from typing import Any
 
 from imsphone.errors import ParseError, StateError
-from imsphone.events import Event, Violated
+from imsphone.events import Deregistered, Event, Registered, RegistrationFailed, Violated
 from imsphone.ims import reception
 from imsphone.ims.agent import OPTION_TAGS, Agent
 from imsphone.ims.called import IncomingCall
 from imsphone.ims.calling import OutgoingCall
 from imsphone.ims.identity import Identity
 from imsphone.ims.negotiation import formats_for
+from imsphone.ims.reginfo import Sighting
 from imsphone.ims.registration import Registration
 from imsphone.ims.session import Session
 from imsphone.ims.target import target_of
+from imsphone.ims.watch import Watch
 from imsphone.machine import Ask, Effect, Flow, Ids, OpenMedia, Tell
 from imsphone.profile import Profile, Secret
 from imsphone.sip.message import Request
@@ -48,6 +50,7 @@ class Ue:
         self._agent = Agent(profile, identity, ids, password)
         self._transactions = self._agent.transactions
         self._registration = Registration(self._agent)
+        self._watch = Watch(self._agent, self._seen)
         self._calls: dict[str, Session] = {}
         self._leave_at: float | None = None  # deregistration waits for the calls to end, until then
 
@@ -68,12 +71,13 @@ class Ue:
 
         Raises StateError while a registration is under way.
         """
-        return self._registration.register(now)
+        return self._follow(self._registration.register(now), now)
 
     def deregister(self, now: float) -> list[Effect]:
         """Ends all calls, then takes our contact out of the network. Raises StateError where there is none."""
+        self._watch.stop()
         if self._registration.state == "idle" or self._leave_at is not None:
-            return self._registration.deregister(now)
+            return self._follow(self._registration.deregister(now), now)
         # TS 24.229 5.1.1.6.1: all dialogs are released before; a silent far end does not hold us for ever
         effects = [effect for key in list(self._calls) for effect in self.hangup(key, now)]
         self._leave_at = now + 2 * self._agent.timers.t1_s
@@ -120,7 +124,7 @@ class Ue:
     @property
     def deadline(self) -> float | None:
         """The earliest of all alarms."""
-        times = [self._transactions.deadline, self._registration.deadline, self._leave_at]
+        times = [self._transactions.deadline, self._registration.deadline, self._watch.deadline, self._leave_at]
         for call in self._calls.values():
             times += (call.deadline, call.forget_at)
         return min((at for at in times if at is not None), default=None)
@@ -132,7 +136,7 @@ class Ue:
     def answer(self, ask: Ask, result: Any, now: float) -> list[Effect]:
         """The world's answer to a question of ours."""
         if not isinstance(ask.question, OpenMedia):
-            return self._route(self._registration.answer(ask, result, now), now)
+            return self._follow(self._route(self._registration.answer(ask, result, now), now), now)
         call = self._calls.get(ask.about)
         return call.opened(result, now) if isinstance(call, OutgoingCall | IncomingCall) else []
 
@@ -143,7 +147,8 @@ class Ue:
     def tick(self, now: float) -> list[Effect]:
         """The deadline has come."""
         effects = self._route(self._transactions.tick(now), now)
-        effects += self._registration.tick(now)
+        effects += self._follow(self._registration.tick(now), now)
+        effects += self._watch.tick(now)
         for key, call in list(self._calls.items()):
             effects += call.tick(now)
             if call.forget_at is not None and now >= call.forget_at:
@@ -172,11 +177,11 @@ class Ue:
                 leg = call.leg_of(event.request) if call else None
                 return call.acknowledged(event.request, leg, now) if call and leg else []
             owner = event.transaction.mark if isinstance(event, ResponseArrived | TransactionFailed) else None
-            if not isinstance(owner, Registration | Session):
+            if not isinstance(owner, Registration | Session | Watch):
                 return []
             if isinstance(event, ResponseArrived):
-                return owner.responded(event.response, event.transaction, now)
-            return owner.failed(event.transaction, event.cause, now)
+                return self._follow(owner.responded(event.response, event.transaction, now), now)
+            return self._follow(owner.failed(event.transaction, event.cause, now), now)
         except ParseError as error:
             what = f"a message that cannot be read: {error}"
             return [Tell(Violated(at=now, what=what, clause="RFC 3261 7.3", did="dropped"))]
@@ -188,6 +193,8 @@ class Ue:
                 return self._cancel(arrived, now)
             if lack := self._agent.lack_of(request.method):  # who used it learns what there is
                 return self._transactions.respond(transaction, self._agent.options(request, lack), now)
+            if request.method == "NOTIFY":
+                return self._unsupported(transaction, now) or self._watch.notified(request, transaction, now)
             if tag := request.to.tag:
                 call = self._calls.get(tag)
                 leg = call.leg_of(request) if call else None
@@ -246,6 +253,25 @@ class Ue:
     def _answer(self, transaction: ServerTransaction, status: int, now: float) -> list[Effect]:
         return self._transactions.respond(transaction, self._agent.answer(transaction.request, status), now)
 
+    # What the network holds of us -------------------------------------------------------------------------------------
+
+    def _follow(self, effects: list[Effect], now: float) -> list[Effect]:
+        """Begins to watch once we are registered anew, and stops where the registration ends."""
+        for effect in effects:
+            event = effect.event if isinstance(effect, Tell) else None
+            if isinstance(event, Deregistered) or (isinstance(event, RegistrationFailed) and event.is_final):
+                self._watch.stop()
+            elif isinstance(event, Registered) and not event.is_refresh and self._registration.binding is not None:
+                self._watch.start(self._registration.binding, now)
+        return effects
+
+    def _seen(self, sighting: Sighting, now: float) -> list[Effect]:
+        """A NOTIFY spoke of our own contact."""
+        effects: list[Effect] = []
+        if sighting.fate == "gone" and sighting.event == "rejected":  # TS 24.229 5.1.1.7: all dialogs are released
+            effects += [effect for key in list(self._calls) for effect in self.hangup(key, now)]
+        return effects + self._follow(self._registration.seen(sighting, now), now)
+
     def _leave(self, now: float) -> list[Effect]:
         """Deregisters once the calls have ended, or have been waited for long enough."""
         if self._leave_at is None:
@@ -253,4 +279,6 @@ class Ue:
         if now < self._leave_at and not all(call.is_settled for call in self._calls.values()):
             return []
         self._leave_at = None
-        return [] if self._registration.state == "idle" else self._registration.deregister(now)
+        if self._registration.state == "idle":
+            return []
+        return self._follow(self._registration.deregister(now), now)

@@ -4,6 +4,7 @@
     I-CSCF ── LIR  which S-CSCF serves the called user?                 ──▶ │ HSS
     S-CSCF ── MAR  give me something to authenticate him with           ──▶ │
     S-CSCF ── SAR  I serve him now (or no longer): who is he?           ──▶ ┘
+    S-CSCF ◀─ RTR  he is no longer yours to serve                       ──── HSS
 
 `Cx` opens its connection with the first question: CER goes out, the questions wait for the CEA, and after that the
 hop-by-hop id ties every answer to its question (RFC 6733 5.3, 6.2). A lost connection or an answer that does not come
@@ -31,6 +32,7 @@ USER_AUTHORIZATION: Final = 300
 SERVER_ASSIGNMENT: Final = 301
 LOCATION_INFO: Final = 302
 MULTIMEDIA_AUTH: Final = 303
+REGISTRATION_TERMINATION: Final = 304
 
 # AVPs of vendor 3GPP, TS 29.229 6.3
 VISITED_NETWORK_IDENTIFIER: Final = 600
@@ -46,6 +48,9 @@ SIP_AUTHORIZATION: Final = 610
 SIP_AUTH_DATA_ITEM: Final = 612
 SIP_ITEM_NUMBER: Final = 613
 SERVER_ASSIGNMENT_TYPE: Final = 614
+DEREGISTRATION_REASON: Final = 615
+REASON_CODE: Final = 616
+REASON_INFO: Final = 617
 USER_AUTHORIZATION_TYPE: Final = 623
 USER_DATA_ALREADY_AVAILABLE: Final = 624
 CONFIDENTIALITY_KEY: Final = 625
@@ -81,6 +86,12 @@ TIMEOUT_DEREGISTRATION: Final = 4
 USER_DEREGISTRATION: Final = 5
 AUTHENTICATION_FAILURE: Final = 9
 AUTHENTICATION_TIMEOUT: Final = 10
+
+# Reason-Code, TS 29.229 6.3.17
+PERMANENT_TERMINATION: Final = 0
+NEW_SERVER_ASSIGNED: Final = 1
+SERVER_CHANGE: Final = 2
+REMOVE_S_CSCF: Final = 3
 
 # SIP-Authentication-Scheme, TS 29.228 7.9.2 and table 6.3.4
 SCHEME_AKA: Final = "Digest-AKAv1-MD5"
@@ -160,6 +171,24 @@ def server_assignment(impi: str, impu: str, server: str, kind: int, *, has_profi
     ]
 
 
+def registration_termination(impi: str, impus: Iterable[str], reason: int) -> list[Avp]:
+    """The AVPs of a RTR (TS 29.229 6.1.9)."""
+    return [
+        Avp.of(diameter.USER_NAME, impi),
+        *(tgpp(PUBLIC_IDENTITY, impu) for impu in impus),
+        tgpp(DEREGISTRATION_REASON, [tgpp(REASON_CODE, reason)]),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class CxRequested:
+    """The HSS takes a user away (RTR): `impus` may be empty, then all of `impi` are meant."""
+
+    impi: str
+    impus: tuple[str, ...]
+    reason: int
+
+
 @dataclass(frozen=True, slots=True)
 class CxAnswered:
     """A question has come to its end: `answer` is None where the HSS did not give one."""
@@ -169,7 +198,7 @@ class CxAnswered:
 
 
 class Cx:
-    """A CSCF's end of its connection to the HSS; a machine whose Tells are `CxAnswered`.
+    """A CSCF's end of its connection to the HSS; a machine whose Tells are `CxAnswered` and `CxRequested`.
 
     `host` and `realm` are the CSCF's Diameter identity, `flow` the connection (TCP, to the HSS).
     """
@@ -289,8 +318,10 @@ class Cx:
         return [Send(data, self._flow) for _, data in queued]
 
     def _serve(self, request: Message) -> list[Effect]:
-        """The HSS asks: only the watchdog is answered with success (RFC 6733 5.5), the lab's HSS pushes nothing."""
-        result = diameter.SUCCESS if request.command == diameter.DEVICE_WATCHDOG else diameter.COMMAND_UNSUPPORTED
+        """The HSS asks: its watchdog and a RTR are answered with success (RFC 6733 5.5, TS 29.228 6.2)."""
+        is_termination = (request.command, request.application) == (REGISTRATION_TERMINATION, APPLICATION_CX)
+        is_known = is_termination or request.command == diameter.DEVICE_WATCHDOG
+        result = diameter.SUCCESS if is_known else diameter.COMMAND_UNSUPPORTED
         session = request.avps.get(diameter.SESSION_ID)
         avps = [
             *([Avp.of(diameter.SESSION_ID, session)] if session is not None else []),
@@ -298,4 +329,11 @@ class Cx:
             Avp.of(diameter.ORIGIN_HOST, self._host),
             Avp.of(diameter.ORIGIN_REALM, self._realm),
         ]
-        return [Send(bytes(request.answer(avps, is_error=3000 <= result < 4000)), self._flow)]
+        effects: list[Effect] = [Send(bytes(request.answer(avps, is_error=3000 <= result < 4000)), self._flow)]
+        if is_termination:
+            said = request.avps
+            reason = said.group(DEREGISTRATION_REASON, VENDOR_3GPP).number(REASON_CODE, VENDOR_3GPP) or 0
+            named = [avp.data for avp in said if (avp.code, avp.vendor) == (PUBLIC_IDENTITY, VENDOR_3GPP)]
+            impus = tuple(data.decode("utf-8", "replace") for data in named)
+            effects.append(Tell(CxRequested(said.text(diameter.USER_NAME) or "", impus, reason)))
+        return effects

@@ -2,13 +2,16 @@
 
     wrong_mac(network, "alice", times=2)      the next challenges bear a MAC that no SIM believes
     old_sqn(network, "alice")                 the HSS forgot how far it had counted
+    take_away(network, "alice", world)        the HSS ends a registration (RTR)
 
-Each changes what the nodes do from now on and leaves the nodes themselves as they are.
+The first two change what the nodes do from now on; the others happen at once, in the `World` that runs the network.
 """
 
 from __future__ import annotations
 
+from imsphone.lab import cx
 from imsphone.lab.network import Network
+from imsphone.lab.world import World
 from imsphone.usim.aka import Algorithms
 
 
@@ -46,3 +49,13 @@ def wrong_mac(network: Network, name: str, times: int = 1) -> None:
 def old_sqn(network: Network, name: str) -> None:
     """The HSS starts to count from zero again for this subscriber, as after a restore from an old backup."""
     network.hss.subscriber(network.accounts[name].impi).sqn = 0
+
+
+def take_away(network: Network, name: str, world: World, reason: int = cx.PERMANENT_TERMINATION) -> None:
+    """The HSS takes this subscriber's registration away; SERVER_CHANGE bids him to come again."""
+    world.perform("hss", network.hss.terminate(network.accounts[name].impi, reason, world.now))
+
+
+def shorten(network: Network, name: str, world: World, seconds: float) -> None:
+    """The S-CSCF wants this subscriber to prove himself again within so many seconds (TS 24.229 5.4.1.6)."""
+    world.perform("s-cscf", network.scscf.registering.shorten(network.accounts[name].impus[0], seconds, world.now))

@@ -1,5 +1,7 @@
 """The Home Subscriber Server: answers the four questions of Cx (TS 29.228) from what it knows of its subscribers.
 
+It asks one itself: `terminate` takes a registered user away from his S-CSCF (RTR, TS 29.228 6.2).
+
                  UAR                       SAR (registration)                 SAR (deregistration)
     unknown ──▶ 5001        not registered ──────────────▶ registered ──────────────────▶ not registered
     IMPI ≠ IMPU ─▶ 5002       │ MAR: vector, S-CSCF noted     │ UAR: 2002 and its S-CSCF
@@ -57,7 +59,8 @@ class Hss:
         self._subscribers: dict[str, Subscriber] = {}
         self._by_impu: dict[str, Subscriber] = {}
         self._services = services or {}
-        self._peers: dict[Flow, None] = {}
+        self._peers: dict[Flow, str] = {}  # their Origin-Host
+        self._hop_by_hop = 0
         self._serve: dict[int, Callable[[Avps], _Answer]] = {
             cx.USER_AUTHORIZATION: self._user_authorization,
             cx.MULTIMEDIA_AUTH: self._multimedia_auth,
@@ -82,6 +85,31 @@ class Hss:
         """The subscription of this private identity. Raises KeyError."""
         return self._subscribers[impi]
 
+    def terminate(self, impi: str, reason: int, now: float) -> list[Effect]:
+        """Takes a subscriber's registration away: RTR to his S-CSCF. `reason` is a Reason-Code of `lab.cx`.
+
+        Raises KeyError where there is no such private identity.
+        """
+        subscriber = self._subscribers[impi]
+        flow = next((flow for flow, host in self._peers.items() if host == subscriber.server_host), None)
+        if not subscriber.is_registered or flow is None:
+            return []
+        subscriber.server_name, subscriber.is_registered = "", False
+        self._hop_by_hop = self._hop_by_hop + 1 & 0xFFFFFFFF
+        avps = [
+            Avp.of(diameter.SESSION_ID, f"{self._host};1;{self._hop_by_hop}"),
+            self._application,
+            self._stateless,
+            *self._origin,
+            Avp.of(diameter.DESTINATION_HOST, subscriber.server_host),
+            Avp.of(diameter.DESTINATION_REALM, self._realm),
+            *cx.registration_termination(impi, subscriber.impus, reason),
+        ]
+        number = self._hop_by_hop
+        kind = cx.REGISTRATION_TERMINATION
+        request = Message(kind, cx.APPLICATION_CX, number, number, Avps(avps), is_request=True, is_proxiable=True)
+        return [Send(bytes(request), flow)]
+
     # The machine ------------------------------------------------------------------------------------------------------
 
     @property
@@ -97,7 +125,7 @@ class Hss:
             what = f"a message that is no Diameter: {error}"
             return [Tell(Violated(at=now, what=what, clause="RFC 6733 3", did="dropped it", source=str(flow.remote)))]
         if not request.is_request:
-            return []  # the lab's HSS asks nothing, so this answers nobody
+            return []  # the answer to a RTR: there is nothing left to do
         return [Send(bytes(self._answer(request, flow)), flow)]
 
     def answer(self, ask: Ask, result: object, now: float) -> list[Effect]:
@@ -159,7 +187,7 @@ class Hss:
             result = diameter.NO_COMMON_APPLICATION
         else:
             result = diameter.SUCCESS
-            self._peers[flow] = None
+            self._peers[flow] = request.avps.text(diameter.ORIGIN_HOST) or ""
             while len(self._peers) > _PEERS_AT_MOST:
                 del self._peers[next(iter(self._peers))]
         own = cx.capabilities(self._host, self._realm, self.address.host)
@@ -280,6 +308,7 @@ class Hss:
             subscriber, _ = found
         if kind in (cx.ASSIGN_REGISTRATION, cx.ASSIGN_RE_REGISTRATION):
             subscriber.server_name, subscriber.is_registered = server, True
+            subscriber.server_host = avps.text(diameter.ORIGIN_HOST) or ""
         elif kind == cx.ASSIGN_UNREGISTERED_USER:
             subscriber.server_name = server
         elif kind in (cx.TIMEOUT_DEREGISTRATION, cx.USER_DEREGISTRATION):

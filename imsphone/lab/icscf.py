@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from imsphone.errors import ParseError
 from imsphone.lab import cx, diameter
-from imsphone.lab.cx import Cx, CxAnswered
+from imsphone.lab.cx import Cx, CxAnswered, CxRequested
 from imsphone.lab.diameter import Message
 from imsphone.lab.node import Node
 from imsphone.lab.subscriber import canonical_impu, impi_of
@@ -55,6 +55,10 @@ class CxNode(Node):
         """A question has come to its end."""
         raise NotImplementedError
 
+    def cx_requested(self, event: CxRequested, now: float) -> list[Effect]:
+        """The HSS takes a user away; it asks that of an S-CSCF only."""
+        return []
+
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
         """A SIP message, or a Diameter message on the flow of the HSS."""
         if self.cx.owns(flow):
@@ -76,8 +80,11 @@ class CxNode(Node):
     def _heed_cx(self, effects: list[Effect], now: float) -> list[Effect]:
         heeded: list[Effect] = []
         for effect in effects:
-            if isinstance(effect, Tell) and isinstance(effect.event, CxAnswered):
-                heeded += self.cx_answered(effect.event, now)
+            event = effect.event if isinstance(effect, Tell) else None
+            if isinstance(event, CxAnswered):
+                heeded += self.cx_answered(event, now)
+            elif isinstance(event, CxRequested):
+                heeded += self.cx_requested(event, now)
             else:
                 heeded.append(effect)
         return heeded

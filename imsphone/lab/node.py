@@ -112,6 +112,10 @@ class Node:
         """The node's own alarm, maybe; called at every tick."""
         return []
 
+    def own_answered(self, branch: ClientTransaction, response: Response | None, now: float) -> list[Effect]:
+        """A request of the node's own has its final response; None: it found nobody."""
+        return []
+
     # What a node does -------------------------------------------------------------------------------------------------
 
     def respond(
@@ -259,7 +263,9 @@ class Node:
 
     def _heard(self, response: Response, branch: ClientTransaction, now: float) -> list[Effect]:
         forwarding = branch.mark
-        if not isinstance(forwarding, Forwarding) or response.status == 100:
+        if not isinstance(forwarding, Forwarding):
+            return self.own_answered(branch, response, now) if response.is_final else []
+        if response.status == 100:
             return []
         if response.headers.pop_first("Via") is None or "Via" not in response.headers:
             return []  # RFC 3261 16.7 step 3: it was for us alone
@@ -290,7 +296,7 @@ class Node:
         """No answer counts as 408, no way as 503 (RFC 3261 16.7, 16.9)."""
         forwarding = event.transaction.mark
         if not isinstance(forwarding, Forwarding):
-            return []
+            return self.own_answered(event.transaction, None, now)
         status = 408 if event.cause == "timeout" else 503
         best = forwarding.collect(forwarding.server.request.answer(status, tag=self.ids.tag()))
         return [] if best is None else self._upstream(forwarding, best, now)

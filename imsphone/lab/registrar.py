@@ -11,7 +11,7 @@ contact names an instance. Other devices stand beside it, and a call goes to all
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from imsphone.lab.alarms import Alarms
@@ -74,6 +74,10 @@ class Registrar:
         """The registration that this identity is part of."""
         return self._by_impu.get(impu)
 
+    def of(self, impi: str) -> tuple[str, ...]:
+        """The registered identities of this private identity."""
+        return tuple(impu for impu, known in self._by_impu.items() if known.profile.impi == impi)
+
     def open(self, profile: Profile) -> Registration:
         """The registration of this profile; the profile is the newest that the HSS gave."""
         registration = self._by_impu.get(profile.impus[0])
@@ -91,19 +95,28 @@ class Registrar:
             staying = [bound for bound in staying if not _is_replaced(bound, contact, impi)]
         return len(staying) + len(contacts) <= MOST_CONTACTS
 
-    def bind(self, registration: Registration, bound: Bound) -> None:
-        """One more contact, or a known one for longer."""
-        registration.bound = [old for old in registration.bound if not _is_replaced(old, bound.contact, bound.impi)]
+    def bind(self, registration: Registration, bound: Bound) -> list[Bound]:
+        """One more contact, or a known one for longer. Gives the contacts whose place it took."""
+        replaced = [old for old in registration.bound if _is_replaced(old, bound.contact, bound.impi)]
+        registration.bound = [old for old in registration.bound if old not in replaced]
         registration.bound.append(bound)
         self._set_alarm(registration)
+        return [old for old in replaced if not old.contact.uri.matches(bound.contact.uri)]
 
-    def unbind(self, registration: Registration, contact: Uri | None, impi: str) -> None:
-        """A contact goes; None: all of this private identity (`Contact: *`)."""
-        registration.bound = [
+    def unbind(self, registration: Registration, contact: Uri | None, impi: str) -> list[Bound]:
+        """A contact goes; None: all of this private identity (`Contact: *`). Gives what went."""
+        gone = [
             bound
             for bound in registration.bound
-            if bound.impi != impi or not (contact is None or bound.contact.uri.matches(contact))
+            if bound.impi == impi and (contact is None or bound.contact.uri.matches(contact))
         ]
+        registration.bound = [bound for bound in registration.bound if bound not in gone]
+        self._set_alarm(registration)
+        return gone
+
+    def shorten(self, registration: Registration, until: float) -> None:
+        """No contact lasts longer than `until` (5.4.1.6)."""
+        registration.bound = [replace(bound, expires_at=min(bound.expires_at, until)) for bound in registration.bound]
         self._set_alarm(registration)
 
     def close(self, registration: Registration) -> None:
@@ -113,18 +126,19 @@ class Registrar:
             if self._by_impu.get(impu) is registration:
                 del self._by_impu[impu]
 
-    def end(self, now: float) -> list[Registration]:
-        """Takes away every contact whose time is over; gives the registrations that have none left, closed."""
-        emptied = []
+    def end(self, now: float) -> list[tuple[Registration, list[Bound]]]:
+        """Takes away every contact whose time is over; gives them. A registration that has none left is closed."""
+        ended = []
         for impu in self._ends.due(now):
             registration = self._by_impu[impu]
-            registration.bound = [bound for bound in registration.bound if bound.expires_at > now]
+            gone = [bound for bound in registration.bound if bound.expires_at <= now]
+            registration.bound = [bound for bound in registration.bound if bound not in gone]
             if registration.bound:
                 self._set_alarm(registration)
             else:
                 self.close(registration)
-                emptied.append(registration)
-        return emptied
+            ended.append((registration, gone))
+        return ended
 
     def _set_alarm(self, registration: Registration) -> None:
         first = min((bound.expires_at for bound in registration.bound), default=None)

@@ -10,6 +10,7 @@ REGISTER ──▶ a challenge of ours answered? ─no─▶ MAR ──▶ 401
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -18,6 +19,7 @@ from imsphone.lab import cx, diameter
 from imsphone.lab.authentication import MOST_REFUSALS, Authentication, Authentications, Manner
 from imsphone.lab.cx import Cx
 from imsphone.lab.diameter import Message
+from imsphone.lab.notifier import Notifier
 from imsphone.lab.registrar import Bound, Registrar, Registration
 from imsphone.lab.subscriber import Profile, canonical_impu, impi_of
 from imsphone.machine import Effect, Ids
@@ -49,6 +51,7 @@ class Server(Protocol):
     realm: str
     name: str
     service_route: str
+    notifier: Notifier
 
     def respond(
         self, transaction: ServerTransaction, status: int, now: float, reason: str | None = None, **headers: str
@@ -97,9 +100,11 @@ class Registering:
     def tick(self, now: float) -> list[Effect]:
         """Ends what has lasted long enough and tells the HSS (5.4.1.2.1 and 5.4.1.4)."""
         effects: list[Effect] = []
-        for registration in self.registrar.end(now):
+        for registration, gone in self.registrar.end(now):
+            effects += self._server.notifier.changed(registration, now, "registered", gone, "expired")
             profile = registration.profile
-            effects += self._tell_hss(profile.impi, profile.impus[0], cx.TIMEOUT_DEREGISTRATION, now)
+            if not registration.bound:
+                effects += self._tell_hss(profile.impi, profile.impus[0], cx.TIMEOUT_DEREGISTRATION, now)
         for missed in self._awaited.end(now):
             if missed.is_proven:
                 continue
@@ -219,6 +224,7 @@ class Registering:
         """He is who he says: what does he want, and may he? (5.4.1.2.2 from step 4 on, 5.4.1.4 for the end)"""
         server = self._server
         registration = self.registrar.find(impu)
+        effects: list[Effect] = []
         contacts = request.contacts
         if request.is_contact_star and request.expires != 0:
             return server.respond(transaction, 400, now, "Contact * Without Expires 0")  # RFC 3261 10.3 step 6
@@ -235,16 +241,17 @@ class Registering:
         elif registration is None:
             return server.respond(transaction, 200, now)  # nothing to take away, nothing to tell
         else:
-            for contact in contacts:
-                self.registrar.unbind(registration, contact.uri, impi)
+            gone = [one for contact in contacts for one in self.registrar.unbind(registration, contact.uri, impi)]
             if request.is_contact_star:
-                self.registrar.unbind(registration, None, impi)
+                gone += self.registrar.unbind(registration, None, impi)
+            effects = server.notifier.changed(registration, now, "registered", gone, "unregistered")
             if registration.bound:
-                return self._accept(request, transaction, registration, now)
+                return self._accept(request, transaction, registration, now) + effects
             self.registrar.close(registration)
             kind = cx.USER_DEREGISTRATION
         question = cx.server_assignment(impi, impu, server.name, kind, has_profile=registration is not None)
-        return server.cx.ask(cx.SERVER_ASSIGNMENT, question, Assigning(request, transaction, impi, impu), now)
+        about = Assigning(request, transaction, impi, impu)
+        return effects + server.cx.ask(cx.SERVER_ASSIGNMENT, question, about, now)
 
     def assigned(self, about: Assigning, answer: Message | None, now: float) -> list[Effect]:
         """SAA: the registration stands, or has ended."""
@@ -267,14 +274,37 @@ class Registering:
             return self._server.respond(transaction, 500, now)
         path = tuple(request.headers.get_all("Path"))
         order = request.call_id, request.cseq.number
+        replaced: list[Bound] = []
         for contact in request.contacts:
             asked_s = min(self._asked_s(contact, request), self._terms.max_expires_s)
             if asked_s:
                 bound = Bound(_without_expires(contact), path, about.impi, now + asked_s, *order)
-                self.registrar.bind(registration, bound)
+                replaced += self.registrar.bind(registration, bound)
             else:
                 self.registrar.unbind(registration, contact.uri, about.impi)
-        return self._accept(request, transaction, registration, now)
+        accepted = self._accept(request, transaction, registration, now)
+        return accepted + self._server.notifier.changed(registration, now, "registered", replaced, "unregistered")
+
+    # By the network ---------------------------------------------------------------------------------------------------
+
+    def deregister(self, impus: Iterable[str], fate: str, now: float) -> list[Effect]:
+        """The network takes these identities' sets away (5.4.1.5): `fate` is rejected or deactivated."""
+        effects: list[Effect] = []
+        for impu in impus:
+            registration = self.registrar.find(impu)
+            if registration is not None:
+                gone, registration.bound = registration.bound, []
+                self.registrar.close(registration)
+                effects += self._server.notifier.changed(registration, now, "registered", gone, fate)
+        return effects
+
+    def shorten(self, impu: str, seconds: float, now: float) -> list[Effect]:
+        """The user is to prove himself again within this time (5.4.1.6)."""
+        registration = self.registrar.find(impu)
+        if registration is None:
+            return []
+        self.registrar.shorten(registration, now + seconds)
+        return self._server.notifier.changed(registration, now, "shortened")
 
     def _accept(
         self, request: Request, transaction: ServerTransaction, registration: Registration, now: float

@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from imsphone.lab import cx, diameter
-from imsphone.lab.cx import CxAnswered
+from imsphone.lab.cx import CxAnswered, CxRequested
 from imsphone.lab.icscf import CxNode
+from imsphone.lab.notifier import Notifier
 from imsphone.lab.registrar import Registration
 from imsphone.lab.registration import Assigning, Challenging, Registering, Terms
 from imsphone.lab.subscriber import canonical_impu
 from imsphone.machine import Address, Effect, Flow, Ids
+from imsphone.sip.client import ClientTransaction
 from imsphone.sip.fields import NameAddr
 from imsphone.sip.message import Request, Response
 from imsphone.sip.server import ServerTransaction
@@ -54,14 +56,16 @@ class SCscf(CxNode):
         super().__init__(address, realm, "scscf", hss, core, ids, names)
         self.name = f"sip:{address}"
         self.service_route = f"<sip:{ORIGINATING}@{address};lr>"
+        self.notifier = Notifier(self)
         self.registering = Registering(self, terms or Terms())
         self._entry = Flow("UDP", address, entry)
 
     def own_deadline(self) -> float | None:
-        times = (super().own_deadline(), self.registering.deadline)
+        times = (super().own_deadline(), self.registering.deadline, self.notifier.deadline)
         return min((at for at in times if at is not None), default=None)
 
     def own_tick(self, now: float) -> list[Effect]:
+        self.notifier.tick(now)
         return super().own_tick(now) + self.registering.tick(now)
 
     def serve(self, request: Request, transaction: ServerTransaction, flow: Flow, now: float) -> list[Effect]:
@@ -73,6 +77,9 @@ class SCscf(CxNode):
         if request.to.tag:
             while self.pop_own_route(request) is not None:
                 pass
+            if request.method == "SUBSCRIBE" and self.is_own(request.target):
+                registration = self.registering.registrar.find(self.notifier.set_of(request))
+                return self.notifier.refresh(request, transaction, registration, now)
             return self.relay(request, transaction, now)
         if own is not None and own.user == ORIGINATING:
             return self._originate(request, transaction, now)
@@ -86,6 +93,24 @@ class SCscf(CxNode):
     def send_response(self, transaction: ServerTransaction, response: Response, now: float) -> list[Effect]:
         """Answer a request with a response made elsewhere."""
         return self.transactions.respond(transaction, response, now)
+
+    def send_request(self, request: Request, now: float, mark: object) -> list[Effect]:
+        """A request of our own, onward by its Route."""
+        self.pop_own_route(request)
+        target = self.next_hop(request)
+        return [] if target is None else self.transactions.request(request, target, now, mark)[1]
+
+    def own_answered(self, branch: ClientTransaction, response: Response | None, now: float) -> list[Effect]:
+        """A NOTIFY that nobody took ends its subscription."""
+        if response is None or response.status >= 400:
+            self.notifier.lost(branch.mark)
+        return []
+
+    def cx_requested(self, event: CxRequested, now: float) -> list[Effect]:
+        """RTR (5.4.1.5): a user who moves to another server is to register again, any other is not."""
+        is_moving = event.reason in (cx.SERVER_CHANGE, cx.NEW_SERVER_ASSIGNED)
+        impus = event.impus or self.registering.registrar.of(event.impi)
+        return self.registering.deregister(impus, "deactivated" if is_moving else "rejected", now)
 
     def cx_answered(self, event: CxAnswered, now: float) -> list[Effect]:
         about = event.about
@@ -107,8 +132,11 @@ class SCscf(CxNode):
         if canonical_impu(asserted[0].uri) in registration.profile.barred:
             return self.respond(transaction, 403, now, "Barred Identity")
         target = request.target
-        if request.headers.get("Event") == "reg":
-            return self.respond(transaction, 489, now)
+        if request.method == "SUBSCRIBE" and self.registering.registrar.find(canonical_impu(target)) is registration:
+            if (request.headers.get("Event") or "").partition(";")[0].strip() != "reg":
+                return self.respond(transaction, 489, now, Allow_Events="reg")
+            self.record_route(request)
+            return self.notifier.subscribe(request, transaction, registration, now)
         if target.scheme == "sip" and target.host != self.realm:
             return self.respond(transaction, 404, now, "No Way to That Domain")
         if len(asserted) == 1 and asserted[0].uri.scheme == "sip":

@@ -44,7 +44,8 @@ class Subscriber:
     """One subscription. `impus` hold canonical forms, the default identity first; `barred` are some of them.
 
     He has either `algorithms` (IMS AKA) or `ha1`, the hexadecimal H(A1) of `algorithm` (SIP Digest). `sqn` is the
-    highest SQN given out (48 bits), `server_name` the S-CSCF that serves him, the empty string where none does.
+    highest SQN given out (48 bits), `server_name` the S-CSCF that serves him, the empty string where none does,
+    `server_host` its Diameter identity.
     """
 
     impi: str
@@ -56,6 +57,7 @@ class Subscriber:
     amf: bytes = b"\x80\x00"
     sqn: int = 0
     server_name: str = ""
+    server_host: str = ""
     is_registered: bool = False
     has_unregistered_services: bool = False
     may_roam: bool = True

@@ -76,6 +76,20 @@ def test_while_it_stays_registered(
     assert code in (0, 128 + number)  # 0 once it stays; the signal may come a moment before
 
 
+def test_while_it_watches(lab: ServedLab, profiles: dict[str, Path], tmp_path: Path) -> None:
+    """EVT-01 as a person sees it."""
+    with command("register", profiles["alice"], "--watch", home=tmp_path) as process:
+        assert process.stdout is not None
+        lines = []
+        while not any("(this phone)" in line for line in lines):
+            lines.append(process.stdout.readline())
+            assert lines[-1], process.communicate()[1]
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert any(f"sip:alice@{lab.network.realm}  active" in line for line in lines)
+    assert "active: registered, 600000 s" in lines[-1]
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize(("target", "phase"), [("silent", "CallRinging"), ("echo", "CallAnswered")])
 def test_in_a_call(profiles: dict[str, Path], tmp_path: Path, target: str, phase: str, number: signal.Signals) -> None:

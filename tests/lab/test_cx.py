@@ -110,8 +110,8 @@ def test_a_watchdog_is_answered_and_another_request_is_not_supported() -> None:
     watchdog = Message(diameter.DEVICE_WATCHDOG, 0, 1, 2, Avps(), is_request=True)
     [dwa] = sent(machine.receive(bytes(watchdog), FLOW, 0.0))
     assert dwa.result == (2001, False)
-    [rta] = sent(machine.receive(bytes(Message(304, 16777216, 1, 2, Avps(), is_request=True)), FLOW, 0.0))
-    assert rta.result == (3001, False)
+    [ppa] = sent(machine.receive(bytes(Message(305, 16777216, 1, 2, Avps(), is_request=True)), FLOW, 0.0))
+    assert ppa.result == (3001, False)
 
 
 @given(st.lists(st.binary(max_size=60), max_size=5))
@@ -124,3 +124,13 @@ def test_any_octets_end_no_question_twice(frames: list[bytes]) -> None:
             ended += told(machine.receive(octets, FLOW, 0.0))
     ended += told(machine.tick(100.0))
     assert [event.about for event in ended] == ["it"]
+
+
+def test_a_user_whom_the_hss_takes_away_is_told_and_answered() -> None:
+    machine = opened(client())
+    avps = cx.registration_termination("me@home", ["sip:me@home", "tel:+1"], cx.SERVER_CHANGE)
+    effects = machine.receive(bytes(Message(304, 16777216, 1, 2, Avps(avps), is_request=True)), FLOW, 0.0)
+    [rta] = sent(effects)
+    assert rta.result == (2001, False)
+    told = [effect.event for effect in effects if isinstance(effect, Tell)]
+    assert told == [cx.CxRequested("me@home", ("sip:me@home", "tel:+1"), cx.SERVER_CHANGE)]

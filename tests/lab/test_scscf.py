@@ -245,14 +245,16 @@ def test_a_call_that_rings_for_ever_is_ended_by_timer_c(both: tuple[Registrant, 
     assert alice.next("SIP/2.0 4").startswith("SIP/2.0 487")
 
 
-def test_the_reg_event_package_is_not_offered(alice: Registrant) -> None:
+def test_only_the_reg_event_package_is_offered(alice: Registrant) -> None:
     alice.come_in()
     alice.send(
         f"SUBSCRIBE sip:alice@{REALM} SIP/2.0\nVia: {{via}}\nMax-Forwards: 70\nRoute: {alice.service_route}\n"
-        f"From: <sip:alice@{REALM}>;tag=1\nTo: <sip:alice@{REALM}>\nCall-ID: sub\nCSeq: 1 SUBSCRIBE\nEvent: reg\n"
+        f"From: <sip:alice@{REALM}>;tag=1\nTo: <sip:alice@{REALM}>\nCall-ID: sub\nCSeq: 1 SUBSCRIBE\nEvent: presence\n"
         f"Contact: <sip:alice@{alice.address}>\nExpires: 600\n\n"
     )
-    assert alice.next("SIP/2.0").startswith("SIP/2.0 489")
+    answer = alice.next("SIP/2.0")
+    assert answer.startswith("SIP/2.0 489")
+    assert "Allow-Events: reg" in answer
 
 
 def test_strangers_are_kept_out_of_the_core(alice: Registrant, network: Network) -> None:

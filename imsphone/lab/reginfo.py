@@ -1,0 +1,43 @@
+"""The S-CSCF's word on a registration, as a document of RFC 3680: always the full state, for every identity of the set.
+
+<reginfo version="0" state="full">
+  <registration aor="sip:alice@…" id="…" state="active">
+    <contact id="…" state="active" event="registered" expires="600"><uri>sip:…</uri></contact>
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from xml.etree import ElementTree
+
+from imsphone.lab.registrar import Bound, Registration
+
+MIME_TYPE = "application/reginfo+xml"
+_NAMESPACE = "urn:ietf:params:xml:ns:reginfo"
+
+
+def document(
+    registration: Registration, version: int, event: str, now: float, gone: Iterable[Bound] = (), fate: str = ""
+) -> bytes:
+    """The document. `event` is what made the standing contacts as they are, `gone` went by `fate`."""
+    root = ElementTree.Element("reginfo", xmlns=_NAMESPACE, version=str(version), state="full")
+    state = "active" if registration.bound else "terminated"
+    for impu in registration.associated():
+        entry = ElementTree.SubElement(root, "registration", aor=impu, id=_id(impu), state=state)
+        for bound in registration.bound:
+            left_s = str(max(0, round(bound.expires_at - now)))
+            _contact(entry, bound, impu, state="active", event=event, expires=left_s)
+        for bound in gone:
+            _contact(entry, bound, impu, state="terminated", event=fate)
+    return b'<?xml version="1.0"?>\n' + ElementTree.tostring(root, encoding="unicode").encode()
+
+
+def _contact(entry: ElementTree.Element, bound: Bound, impu: str, **attributes: str) -> None:
+    uri = str(bound.contact.uri)
+    contact = ElementTree.SubElement(entry, "contact", {"id": _id(impu + uri), **attributes})
+    ElementTree.SubElement(contact, "uri").text = uri
+
+
+def _id(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()

@@ -1,0 +1,135 @@
+"""What the network thinks of a phone, told to the phone (EVT-01 to EVT-10), through the whole network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from imsphone.events import CallEnded, Challenged, Deregistered, Registered, RegistrationFailed, RegistrationSeen
+from imsphone.lab import cx
+from imsphone.lab.faults import shorten, take_away
+from imsphone.lab.network import Network
+from imsphone.lab.registration import Terms
+from imsphone.lab.world import World
+from imsphone.profile import Profile
+from imsphone.testing.virtual import VirtualPhone
+
+GM = ["alice", "p-cscf"]
+
+
+def fates(phone: VirtualPhone) -> list[str]:
+    """What was said of our own contact, one word a NOTIFY."""
+    return [
+        f"{contact['state']} {contact['event']}"
+        for event in phone.events
+        if isinstance(event, RegistrationSeen)
+        for contact in event.identities[0]["contacts"]
+        if contact["is_ours"]
+    ]
+
+
+def test_evt_01_subscription_after_registration(
+    world: World, alice: VirtualPhone, assert_ladder: Callable[..., None]
+) -> None:
+    alice.register()
+    world.run_for(1)
+    assert_ladder(
+        world,
+        """
+        alice -> p-cscf  REGISTER
+        p-cscf -> alice  401 Unauthorized
+        alice -> p-cscf  REGISTER
+        p-cscf -> alice  200 OK
+        alice -> p-cscf  SUBSCRIBE
+        p-cscf -> alice  200 OK
+        p-cscf -> alice  NOTIFY
+        alice -> p-cscf  200 OK
+        """,
+        nodes=GM,
+    )
+    assert fates(alice) == ["active registered"]
+    seen = alice.last(RegistrationSeen)
+    registered = alice.last(Registered)
+    assert seen is not None
+    assert registered is not None
+    assert {one["impu"] for one in seen.identities} == set(registered.impus)  # REG-08: both agree
+
+
+def test_evt_04_deactivated_begins_again(world: World, network: Network, alice: VirtualPhone) -> None:
+    alice.register()
+    world.run_for(1)
+    take_away(network, "alice", world, cx.SERVER_CHANGE)
+    world.run_for(2)
+    assert fates(alice)[1:] == ["terminated deactivated", "active registered"]
+    assert alice.ue.is_registered
+
+
+def test_evt_05_and_08_who_is_taken_away_stays_away(world: World, network: Network, alice: VirtualPhone) -> None:
+    """EVT-05, EVT-08: the NOTIFY says terminated before the registration is gone; calls end, nothing follows."""
+    alice.register()
+    world.run_for(1)
+    key = alice.call("echo")
+    world.run_for(2)
+    assert alice.ue.calls[key].state == "active"
+    take_away(network, "alice", world)
+    world.run_for(3600)
+    assert fates(alice)[-1] == "terminated rejected"
+    ended = alice.last(CallEnded)
+    assert ended is not None
+    assert (ended.call, ended.by) == (key, "local")
+    last = alice.last(Deregistered)
+    assert last is not None
+    assert last.by == "network"
+    assert not alice.ue.is_registered
+    assert not network.hss.subscriber(network.accounts["alice"].impi).is_registered
+
+
+def test_evt_07_the_network_wants_proof_sooner(world: World, network: Network, alice: VirtualPhone) -> None:
+    alice.register()
+    world.run_for(1)
+    before = len([event for event in alice.events if isinstance(event, Challenged)])
+    shorten(network, "alice", world, 60)
+    world.run_for(60)
+    assert "active shortened" in fates(alice)
+    assert len([event for event in alice.events if isinstance(event, Challenged)]) == before + 1
+    world.run_for(600)
+    assert alice.ue.is_registered
+
+
+def test_evt_09_own_deregistration_is_told_last(world: World, network: Network, alice: VirtualPhone) -> None:
+    alice.register()
+    world.run_for(1)
+    alice.deregister()
+    world.run_for(2)
+    assert fates(alice)[-1] == "terminated unregistered"
+    assert len(network.scscf.notifier) == 0
+    assert not any(isinstance(event, RegistrationFailed) for event in alice.events)
+
+
+def test_evt_10_it_lasts_as_long_as_the_registration() -> None:
+    world = World(trace=None)
+    network = Network(seed=b"evt", terms=Terms(max_expires_s=3600))
+    network.attach(world)
+    profile = Profile(**network.profile("alice"))
+    alice = VirtualPhone(world, "alice", "127.0.10.101", profile, network.accounts["alice"].isim())
+    alice.register()
+    world.run_for(14 * 24 * 3600)  # the subscription lasts a week at most
+    assert len(network.scscf.notifier) == 1
+    network.scscf.registering.shorten(network.accounts["alice"].impus[0], 3000, world.now)
+    assert alice.ue.is_registered
+
+
+def test_reg_15_the_same_device_elsewhere_takes_its_own_place(world: World, network: Network) -> None:
+    """REG-15: the first contact is removed, and who holds it is told."""
+    account = network.accounts["alice"]
+    isim = account.isim()
+    first, second = (
+        VirtualPhone(world, name, host, Profile(**network.profile("alice")), isim)
+        for name, host in (("first", "127.0.10.101"), ("second", "127.0.10.102"))
+    )
+    first.register()
+    world.run_for(1)
+    second.register()
+    world.run_for(2)
+    assert fates(first)[-1] == "terminated unregistered"
+    assert not first.ue.is_registered
+    assert second.ue.is_registered
