@@ -180,7 +180,12 @@ class Registering:
         now: float,
     ) -> list[Effect]:
         verdict = awaited.judge(credentials)
-        if verdict == "right" and awaited.is_proven and awaited.xres is not None and self._is_elsewhere(request, impu):
+        if (
+            verdict == "right"
+            and awaited.is_proven
+            and awaited.password is not None
+            and self._is_elsewhere(request, impu)
+        ):
             return self._server.respond(transaction, 403, now, "Contact Not Registered")  # 5.4.1.2.2: not unchallenged
         if verdict == "right":
             if self._terms.is_every_refresh_challenged or not credentials.get("qop"):  # without qop nothing counts uses

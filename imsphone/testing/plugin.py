@@ -53,7 +53,7 @@ def _phone(world: World, network: Network, name: str, host: str) -> VirtualPhone
     from imsphone.profile import Profile
     from imsphone.testing.virtual import VirtualPhone
 
-    profile = Profile(**network.profile(name))
+    profile = Profile(**network.profile(name), reg_event=False)  # a ladder shows what the test does, and no more
     return VirtualPhone(world, name, host, profile, network.accounts[name].isim())
 
 

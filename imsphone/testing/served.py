@@ -55,8 +55,11 @@ class ServedLab:
             raise self._error
 
     def profile(self, name: str) -> Profile:
-        """The profile of a subscriber; give the phone `isim` or the account's password beside it."""
-        return Profile(**self.network.profile(name))
+        """The profile of a subscriber; give the phone `isim` or the account's password beside it.
+
+        It does not subscribe to its registration, so that a ladder shows what the test does and no more.
+        """
+        return Profile(**self.network.profile(name), reg_event=False)
 
     def isim(self, name: str) -> Isim:
         """A new SIM of a subscriber."""

@@ -65,7 +65,7 @@ def live(phones: int, trace: Trace | None) -> Day:
     for index in range(phones):
         account = network.subscribe(network.sim(f"u{index}", index))
         host = f"127.1.{index // 250}.{index % 250 + 1}"
-        profile = Profile(**network.profile(account.name))
+        profile = Profile(**network.profile(account.name), reg_event=False)
         phone = VirtualPhone(world, account.name, host, profile, account.isim())
         crew.append(phone)
         world.at(index * BETWEEN_PHONES_S, lambda phone=phone: phone.do(phone.ue.register))  # type: ignore[misc]

@@ -104,7 +104,7 @@ Subscriber = tuple[Profile, Identity, Isim]
 
 def subscribers_of(base: str, phones: int) -> list[Subscriber]:
     network = network_of(phones, base)
-    profiles = [Profile(**network.profile(name)) for name in network.accounts]
+    profiles = [Profile(**network.profile(name), reg_event=False) for name in network.accounts]
     return [(one, Identity.of(one), network.accounts[one.name or ""].isim()) for one in profiles]
 
 

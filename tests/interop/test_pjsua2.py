@@ -55,7 +55,7 @@ def orders(network: Network, *, password: str = "", ring_s: float = 0.2) -> Orde
 
 @contextlib.asynccontextmanager
 async def alice_of(network: Network, trace: Trace) -> AsyncIterator[Phone]:
-    profile = Profile(**network.profile("alice"))
+    profile = Profile(**network.profile("alice"), reg_event=False)
     isim = network.accounts["alice"].isim()
     async with Phone(profile, isim=isim, audio=silence, trace=trace, name="alice") as alice:
         await alice.register()

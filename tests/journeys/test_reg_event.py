@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from imsphone.events import CallEnded, Challenged, Deregistered, Registered, RegistrationFailed, RegistrationSeen
 from imsphone.lab import cx
 from imsphone.lab.faults import shorten, take_away
@@ -14,6 +16,13 @@ from imsphone.profile import Profile
 from imsphone.testing.virtual import VirtualPhone
 
 GM = ["alice", "p-cscf"]
+
+
+@pytest.fixture
+def alice(world: World, network: Network) -> VirtualPhone:
+    """A phone that asks to be told, as it does by default."""
+    profile = Profile(**network.profile("alice"))
+    return VirtualPhone(world, "alice", "127.0.10.101", profile, network.accounts["alice"].isim())
 
 
 def fates(phone: VirtualPhone) -> list[str]:
