@@ -11,6 +11,7 @@ Imperatives act and participles wait: `await phone.register()` returns once the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -24,6 +25,7 @@ from imsphone.errors import AuthenticationError, ImsPhoneError, NetworkError, Re
 from imsphone.events import (
     CallEnded,
     CallIncoming,
+    Challenged,
     Deregistered,
     Event,
     MediaMeasured,
@@ -43,6 +45,8 @@ from imsphone.usim.isim import Isim
 
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
+SETTLE_S = 1.0
+_SETTLED = (Registered, RegistrationFailed, Deregistered)
 _log = logging.getLogger("imsphone.phone")
 
 
@@ -78,6 +82,7 @@ class Phone:
         self._ports: dict[str, Address] = {}  # opened, by call
         self._trouble: ImsPhoneError | None = None
         self._is_open = False
+        self._is_proving = False  # our answer to a challenge is under way
 
     async def __aenter__(self) -> Self:
         profile = self.profile
@@ -110,6 +115,7 @@ class Phone:
             return
         self._is_open = False
         try:
+            await self._settle()
             if self.registration is not None:
                 await self._ask_to_deregister(timeout_s=5.0)
         finally:
@@ -144,6 +150,12 @@ class Phone:
         if self.registration is None:
             raise StateError("This phone is not registered, so there is nothing to end; call register() first.")
         await self._ask_to_deregister(timeout_s=None)
+
+    async def _settle(self) -> None:
+        """Who leaves with an answer to a challenge under way may be registered in a moment, and must not stay so."""
+        if self._is_proving:
+            with self._watch(Registered, RegistrationFailed) as watch, contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(watch.first(), SETTLE_S)
 
     async def _ask_to_deregister(self, timeout_s: float | None) -> None:
         with self._watch(Deregistered) as watch:
@@ -236,6 +248,7 @@ class Phone:
         return local
 
     def _on_event(self, event: Event) -> None:
+        self._is_proving = isinstance(event, Challenged) or (self._is_proving and not isinstance(event, _SETTLED))
         match event:
             case Registered():
                 self.registration = event

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from imsphone.errors import AuthenticationError, NetworkError, ParseError, RegistrationRejected, StateError
-from imsphone.events import Deregistered, Registered
+from imsphone.events import Challenged, Deregistered, Registered
 from imsphone.phone import Phone
 from imsphone.profile import Profile
 from imsphone.testing.served import ServedLab
@@ -122,3 +122,14 @@ async def test_a_wait_that_is_in_vain_says_for_what(lab: ServedLab) -> None:
             await alice.incoming(timeout=0.01)
         with pytest.raises(TimeoutError, match="Registered did not happen"):
             await alice.until(Registered, timeout=0.01)
+
+
+async def test_leaving_while_the_network_says_yes_leaves_no_registration_behind(lab: ServedLab) -> None:
+    phone = phone_of(lab)
+    async with phone:
+        registering = asyncio.ensure_future(phone.register())
+        await phone.until(Challenged, timeout=10)
+        registering.cancel()
+    labels = [record.data.split(b" SIP")[0] for record in phone.trace if record.direction == "sent"]
+    assert len(labels) == 4  # twice to register, twice to leave
+    assert not phone.is_registered

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
+import threading
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from imsphone.cli.lab import write_profiles
+from imsphone.testing.served import ServedLab
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,3 +64,22 @@ def test_the_wheel_holds_the_window_and_it_opens_outside_the_checkout(tmp_path: 
         [sys.executable, "-S", "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.strip() == "shown", done.stderr
+
+
+def test_a_signal_closes_the_window_and_the_engine_deregisters(lab: ServedLab, tmp_path: Path) -> None:
+    profile = write_profiles(lab.network, tmp_path)["alice"]
+    command = [sys.executable, "-W", "error", "-m", "imsphone_ui.app", profile]
+    environment = os.environ | {"IMSPHONE_HOME": str(tmp_path / "home")}
+    seen = threading.Event()
+    lab.trace.listen(lambda record: seen.set() if record.data.startswith(b"SIP/2.0 200") else None)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as window:
+        try:
+            assert seen.wait(30)  # it is registered
+            window.send_signal(signal.SIGTERM)
+            assert window.wait(20) == 0
+        finally:
+            window.kill()
+        assert window.stderr is not None
+        assert "Traceback" not in window.stderr.read()
+    removed = [record for record in lab.trace if record.data.startswith(b"REGISTER") and b"Expires: 0\r" in record.data]
+    assert removed
