@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class Sipp:
         account = lab.network.accounts["softphone1"]
         assert account.password is not None
         self._folder = folder
+        self._kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
         self._words = {
             "{impi}": account.impi,
             "{impu}": account.impus[0],
@@ -51,6 +53,14 @@ class Sipp:
         )
         self._pcscf = str(pcscf)
 
+    def _is_listening(self) -> bool:
+        with socket.socket(socket.AF_INET, self._kind) as trial:
+            try:
+                trial.bind((self.host, 5060))
+            except OSError:
+                return True
+        return False
+
     @contextlib.asynccontextmanager
     async def run(self, scenario: str) -> AsyncIterator[None]:
         """A scenario of `sipp/` from here to the end of the block; fails with its messages where one was missing."""
@@ -64,6 +74,10 @@ class Sipp:
         with (self._folder / f"{scenario}.out").open("w") as out:
             process = await asyncio.create_subprocess_exec(*map(str, line), cwd=self._folder, stdout=out, stderr=out)
         try:
+            if scenario == "answer":
+                async with asyncio.timeout(20):
+                    while not self._is_listening():
+                        await asyncio.sleep(0.02)
             yield
             code = await asyncio.wait_for(process.wait(), 20)
         finally:
