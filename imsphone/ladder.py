@@ -76,7 +76,7 @@ def rungs(
     crossings = trace.crossings() if isinstance(trace, Trace) else list(trace)
     book = _Names(crossings, names or {})
     found: list[Rung] = []
-    bands: dict[frozenset[str], Rung] = {}
+    bands: dict[frozenset[Address], Rung] = {}
     seen: set[tuple[str, str, bytes]] = set()
     for crossing in crossings:
         source, target = book.ends(crossing)
@@ -189,8 +189,10 @@ def _kind(protocol: Protocol, label: str) -> Kind:
             return "OTHER"
 
 
-def _fold(found: list[Rung], bands: dict[frozenset[str], Rung], source: str, target: str, crossing: Crossing) -> None:
-    band = bands.get(ends := frozenset((source, target)))
+def _fold(
+    found: list[Rung], bands: dict[frozenset[Address], Rung], source: str, target: str, crossing: Crossing
+) -> None:
+    band = bands.get(ends := frozenset((crossing.source, crossing.target)))
     if band is None or crossing.at - band.until > _PAUSE_S:
         band = bands[ends] = Rung(crossing.at, source, target, "", "RTP")
         found.append(band)

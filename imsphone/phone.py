@@ -81,6 +81,8 @@ class Phone:
         self._media = MediaLoop(on_measured=self._measured, on_packet=self._packet, link=link)
         self._ports: dict[str, Address] = {}  # opened, by call
         self._trouble: ImsPhoneError | None = None
+        self._crash: Exception | None = None
+        self._watches: set[_Watch] = set()
         self._is_open = False
         self._is_proving = False  # our answer to a challenge is under way
 
@@ -97,6 +99,7 @@ class Phone:
             answers={Authenticate: self._authenticate, OpenMedia: self._open_media},
             on_event=self._on_event,
             on_trouble=self._note_trouble,
+            on_crash=self._note_crash,
             trace=self.trace,
             dns=profile.dns_address,
             local=(profile.local_host, profile.local_port),
@@ -110,7 +113,10 @@ class Phone:
         await self.close()
 
     async def close(self) -> None:
-        """Ends calls, deregisters where registered (5 s at most), closes sockets and the media thread."""
+        """Ends calls, deregisters where registered (5 s at most), closes sockets and the media thread.
+
+        Raises what a bug of ours raised meanwhile, as the last act.
+        """
         if not self._is_open:
             return
         self._is_open = False
@@ -125,6 +131,8 @@ class Phone:
             await asyncio.to_thread(self._media.close)
             if isinstance(self._isim, StoredIsim):
                 self._isim.close()
+        if self._crash is not None:
+            raise self._crash
 
     # Acts -------------------------------------------------------------------------------------------------------------
 
@@ -273,6 +281,12 @@ class Phone:
         """The driver could not ask the world (a busy port, a name that leads nowhere): the reason behind a failure."""
         self._trouble = error
 
+    def _note_crash(self, error: Exception) -> None:
+        """A bug of ours cost an input: who waits for its outcome must not wait for ever."""
+        self._crash = self._crash or error
+        for watch in self._watches:
+            watch.fail(error)
+
     def _measured(self, key: str, figures: dict[str, float]) -> None:
         """From the media thread, once a second."""
         at = self._driver.now()
@@ -300,10 +314,18 @@ class _Watch:
 
     def __enter__(self) -> Self:
         self._stop = self._phone.on(self._hear)
+        self._phone._watches.add(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop()
+        self._phone._watches.discard(self)
+        self._found.cancel()
+
+    def fail(self, error: Exception) -> None:
+        """No event will come."""
+        if not self._found.done():
+            self._found.set_exception(error)
 
     def _hear(self, event: Event) -> None:
         is_final = not isinstance(event, RegistrationFailed) or event.is_final

@@ -137,6 +137,14 @@ def test_rtp_that_rests_starts_a_new_band() -> None:
     assert lines(story, media=True) == ["alice -> s-cscf  RTP"] * 2
 
 
+def test_two_calls_between_the_same_nodes_are_two_bands() -> None:
+    story = Story()
+    for k in range(3):
+        story.crosses("alice", "s-cscf", rtp(k), 40000)
+        story.crosses("alice", "s-cscf", rtp(k), 40002)
+    assert lines(story, media=True) == ["alice -> s-cscf  RTP"] * 2
+
+
 def test_answers_within_an_invite_say_what_they_answer() -> None:
     story = Story()
     story.says("p-cscf", "alice", "200 OK", cseq="PRACK")

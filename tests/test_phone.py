@@ -133,3 +133,17 @@ async def test_leaving_while_the_network_says_yes_leaves_no_registration_behind(
     labels = [record.data.split(b" SIP")[0] for record in phone.trace if record.direction == "sent"]
     assert len(labels) == 4  # twice to register, twice to leave
     assert not phone.is_registered
+
+
+async def test_a_bug_in_a_machine_ends_the_wait_and_is_raised_in_the_end(
+    lab: ServedLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    phone = await phone_of(lab).__aenter__()
+    monkeypatch.setattr(phone.ue, "receive", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        await asyncio.wait_for(phone.register(), 20)
+    with pytest.raises(RuntimeError, match="a bug"):
+        await phone.close()
