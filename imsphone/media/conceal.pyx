@@ -4,7 +4,7 @@ r"""What is heard where a packet is missing: the last pitch periods again and ag
     ──/\─/\─/\─┤ /\─/\─ /\'/\"/\'/\" ··fades, noise comes up·· ┤ aligned, fade into the true sound ──▶
                  10 ms  10 ms 2 periods, then 3                  └─ up to one period of it left out
 
-For 10 ms the ear is fooled entirely, up to 30 ms nearly, beyond 60 ms the sound of nobody speaking is better than a
+For 20 ms, one packet, the ear is fooled, up to 40 ms nearly, beyond 100 ms the sound of nobody speaking is better than a
 buzzing voice. One period again and again would buzz, so after 10 ms two different ones are played in turn and after
 20 ms three (ITU-T G.711 appendix I). Unlike there nothing is delayed for the fade at the beginning; the small step
 between the last sample and the repeated period is instead spread over the first 2 ms.
@@ -26,8 +26,9 @@ import numpy as np
 HISTORY_MS = 65
 """How much of what was heard before is looked at."""
 
-cdef int WHOLE_MS = 10  # for so long the made-up sound keeps its level ...
-cdef int FADED_MS = 60  # ... and by then it is gone
+cdef int TURN_MS = 10  # after so long, and again after as much, one more period is played in turn
+cdef int WHOLE_MS = 20  # for so long the made-up sound keeps its level ...
+cdef int FADED_MS = 100  # ... and by then it is gone
 cdef float VOICED = 0.5  # a hiss has no period, and a short one would make it a tone
 
 
@@ -83,14 +84,14 @@ cdef class Concealment:
 
     cdef void make(self, short *out, int n) noexcept nogil:
         cdef int i, done = 0, part, whole = self.clock_hz * WHOLE_MS // 1000, faded = self.clock_hz * FADED_MS // 1000
-        cdef int soft = self.clock_hz // 500
+        cdef int soft = self.clock_hz // 500, turn = self.clock_hz * TURN_MS // 1000
         cdef float value, gain, weight
         while done < n:
             part = min(n - done, MOST_FADE)
             if self.made + part > whole:
                 self.comfort.make(self.noise, part)
             for i in range(part):
-                if self.made == whole or self.made == 2 * whole:
+                if self.made == turn or self.made == 2 * turn:
                     # One period more in turn; it begins where this one is, one period earlier, and is faded in.
                     self.old_cycles, self.old_at = self.cycles, self.at
                     self.cycles += 1

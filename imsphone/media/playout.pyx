@@ -404,9 +404,8 @@ cdef class Playout:
             return
         there_ms = there * 1000.0 / self.clock_hz
         delay_ms = self._delay_ms()
-        is_overdue = self.packets.count == 0 or self.packets.first().timestamp > self.next
-        if is_overdue:
-            is_overdue = self.arrivals.waited(self._ms(self.next)) + 10.0 > self.arrivals.usual_ms
+        # Where later packets are there, the next one is lost rather than late.
+        is_overdue = not self.packets.count and self.arrivals.waited(self._ms(self.next)) + 10.0 > self.arrivals.usual_ms
         # Twice: what a pause allows is asked only where it matters.
         wanted_ms = self.pace.change(delay_ms, self.target.ms, there_ms, is_overdue, True)
         if wanted_ms == 0:

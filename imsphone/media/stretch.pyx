@@ -21,7 +21,7 @@ cdef enum:
     MOST_WINDOW = 2048
 
 # Two periods so alike differ by -5 dB of their level: the fade hides that much.
-cdef float ALIKE = 0.75
+cdef float ALIKE = 0.9
 # Below this there is no voice in the window, and any shift sounds as good as another.
 cdef float HISS = 0.35
 # Lengthening is rationed by the change, not by the sample, so of two likely periods the longer one is wanted.

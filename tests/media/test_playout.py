@@ -156,7 +156,7 @@ def test_what_is_lost_is_made_up_and_counted(burst: int) -> None:
     _, playout = play(lossy, 26220)
     counts = playout.counts
     assert counts.lost == gone
-    assert counts.bursts == gone // burst
+    assert playout.bursts.gaps == gone // burst
     assert counts.concealed == pytest.approx(gone * FRAME, rel=0.01)
     assert playout.concealed_percent == pytest.approx(100 * gone / 1311, abs=0.1)
     assert playout.burst_ratio == pytest.approx(max(1.0, burst * (1 - gone / 1311)), abs=0.01)
