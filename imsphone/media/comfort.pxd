@@ -3,7 +3,7 @@ cdef enum:
     MOST_ORDER = 12
 
 cdef class Comfort:
-    cdef int clock_hz, grain, kept, at, order
+    cdef int clock_hz, grain, kept, filled, at, order
     cdef bint is_described, has_quiet
     cdef unsigned int seed
     cdef readonly float background, loudest

@@ -14,6 +14,7 @@ samples.
 """
 
 from libc.math cimport sqrt
+from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
 import numpy as np
@@ -33,12 +34,12 @@ cdef class Comfort:
         self.kept = min(4 * self.grain, MOST_QUIET)
         self.background, self.loudest, self.gain = 1e9, 0, 0
         self.seed = 1
-        self.at = self.here = self.there = self.order = 0
+        self.filled = self.at = self.here = self.there = self.order = 0
         self.is_described = self.has_quiet = False
         memset(self.quiet, 0, sizeof(self.quiet))
 
     def heard(self, short[::1] pcm not None):
-        """True sound was played, 20 ms or more at best."""
+        """True sound was played, 10 ms at a time."""
         if pcm.shape[0]:
             self.listen(&pcm[0], pcm.shape[0])
 
@@ -62,9 +63,14 @@ cdef class Comfort:
         cdef float level = _level(pcm, n)
         self.loudest = max(level, self.loudest * SINKS)
         self.background = min(level, (self.background if self.background > 1 else 1) * RISES)
-        # The first quiet sound is as good as any until there is a quieter one.
-        if n >= self.kept and (level <= 2 * self.background and level < 0.01 * self.loudest):
-            memcpy(self.quiet, pcm + n - self.kept, self.kept * sizeof(short))
+        if level > 2 * self.background or level >= 0.01 * self.loudest or n > self.kept:
+            self.filled = 0
+            return
+        # Quiet from here to there: kept once it is long enough.
+        memcpy(self.quiet + self.filled, pcm, min(n, self.kept - self.filled) * sizeof(short))
+        self.filled += min(n, self.kept - self.filled)
+        if self.filled == self.kept:
+            self.filled = 0
             self.has_quiet = True
             self.is_described = False
 
@@ -119,11 +125,11 @@ cdef class Comfort:
 
 
 cdef float _level(const short *pcm, int n) noexcept nogil:
-    cdef float total = 0
+    cdef int64_t total = 0
     cdef int i
     for i in range(n):
-        total += <float> pcm[i] * pcm[i]
-    return total / max(n, 1)
+        total += <int> pcm[i] * pcm[i]
+    return <float> total / max(n, 1)
 
 
 cdef int _next(unsigned int *seed) noexcept nogil:

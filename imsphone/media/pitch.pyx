@@ -9,6 +9,7 @@ best at the full rate. Periods and windows are in samples.
 """
 
 from libc.math cimport sqrt
+from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 cdef enum:
@@ -40,7 +41,9 @@ cdef Pitch find(const short *pcm, int direction, int window, int shortest, int l
     cdef float low[MOST_COARSE]
     cdef int reach, size, own, first, last, shift, best, i, j
     cdef const short *region
-    cdef float total, score, best_score
+    cdef int total
+    cdef float score, best_score, mine, its
+    cdef const float *other
     cdef Pitch pitch
     while (window + longest) // factor + 2 > MOST_COARSE:
         factor += 1
@@ -49,17 +52,24 @@ cdef Pitch find(const short *pcm, int direction, int window, int shortest, int l
     region = pcm if direction > 0 else pcm - reach * factor
     # What lies beyond `longest` may not be ours to read.
     memset(low, 0, sizeof(low))
+    first = 0 if direction > 0 else reach * factor - longest
+    last = window + longest if direction > 0 else size * factor
     for i in range(size):
         total = 0
-        for j in range(factor):
-            if (direction > 0 and i * factor + j < window + longest) or (
-                    direction < 0 and i * factor + j >= reach * factor - longest):
-                total += region[i * factor + j]
+        for j in range(max(i * factor, first), min(i * factor + factor, last)):
+            total += region[j]
         low[i] = total
     own = 0 if direction > 0 else reach
-    best, best_score = shortest // factor, -2.0
-    for shift in range(max(1, shortest // factor), longest // factor + 1):
-        score = _likeness(&low[own], &low[own + direction * shift], size - reach) + favour * shift / reach
+    best, best_score, size = shortest // factor, -2.0, size - reach
+    first = max(1, shortest // factor)
+    mine = _product(&low[own], &low[own], size) + 1
+    its = _product(&low[own + direction * first], &low[own + direction * first], size) + 1
+    for shift in range(first, longest // factor + 1):
+        other = &low[own + direction * shift]
+        if shift > first:  # the window moved on by one
+            its += other[size - 1] * other[size - 1] - (other - 1)[0] * (other - 1)[0] if direction > 0 else (
+                other[0] * other[0] - other[size] * other[size])
+        score = (_product(&low[own], other, size) + 1) / sqrt(mine * max(its, <float> 1)) + favour * shift / reach
         if score > best_score:
             best, best_score = shift, score
     first, last = max(shortest, best * factor - factor), min(longest, best * factor + factor)
@@ -71,22 +81,25 @@ cdef Pitch find(const short *pcm, int direction, int window, int shortest, int l
     return pitch
 
 
-cdef float _likeness(const float *one, const float *other, int n) noexcept nogil:
-    cdef float product = 1, own = 1, its = 1
-    cdef int i
-    for i in range(n):
-        product += one[i] * other[i]
-        own += one[i] * one[i]
-        its += other[i] * other[i]
-    return product / sqrt(own * its)
+cdef float _product(const float *one, const float *other, int n) noexcept nogil:
+    """The sum of the products, in four lanes so that additions need not wait for each other."""
+    cdef float product[4]
+    cdef int i, k
+    for k in range(4):
+        product[k] = 0
+    for i in range(0, n - 3, 4):
+        for k in range(4):
+            product[k] += one[i + k] * other[i + k]
+    for i in range(n - n % 4, n):
+        product[0] += one[i] * other[i]
+    return product[0] + product[1] + product[2] + product[3]
 
 
 cdef float _likeness_of_pcm(const short *one, const short *other, int n) noexcept nogil:
-    cdef float product = 1, own = 1, its = 1, a, b
+    cdef int64_t product = 1, own = 1, its = 1
     cdef int i
     for i in range(n):
-        a, b = one[i], other[i]
-        product += a * b
-        own += a * a
-        its += b * b
-    return product / sqrt(own * its)
+        product += <int> one[i] * other[i]
+        own += <int> one[i] * one[i]
+        its += <int> other[i] * other[i]
+    return <float> product / sqrt(<float> own * <float> its)

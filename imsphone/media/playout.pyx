@@ -33,9 +33,13 @@ from imsphone.media.decision cimport Pace
 from imsphone.media.delay cimport Delays, Target
 from imsphone.media.stretch cimport lengthen, shorten
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.tuple cimport PyTuple_GET_ITEM
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memmove, memset
+
+import sys
 
 import numpy as np
 
@@ -96,7 +100,7 @@ cdef class Playout:
                 self.tables[payload_type & 127] = <short *> malloc(256 * sizeof(short))
                 table = codec.decode(bytes(range(256)))
                 memcpy(self.tables[payload_type & 127], &table[0], 256 * sizeof(short))
-            elif codec.name == "L16":
+            elif codec.name == "L16" and sys.byteorder == "little":  # octets are swapped two by two
                 self.kinds[payload_type & 127] = LINEAR
         self.counts, self.delays, self.bursts = Counts(), Delays(), Bursts()
         self.packets, self.pace = PacketBuffer(), Pace()
@@ -123,9 +127,14 @@ cdef class Playout:
 
     def insert(self, packet, arrival_ns):
         """A packet came at that time on the clock of the arrival stamps. What makes no sense is ignored."""
-        cdef int payload_type = packet.payload_type & 127, sequence = packet.sequence & 0xFFFF, samples
-        cdef unsigned int timestamp = packet.timestamp & 0xFFFFFFFF, ssrc = packet.ssrc & 0xFFFFFFFF
-        cdef bytes payload = packet.payload
+        if not isinstance(packet, tuple) or len(packet) < 5:
+            raise TypeError(f"a Packet is inserted, not {type(packet).__name__}")
+        # By place, not by name: `rtp.packet.Packet` is a named tuple, and five look-ups cost more than the buffer.
+        cdef int64_t payload_type_ = <object> PyTuple_GET_ITEM(packet, 0), sequence_ = <object> PyTuple_GET_ITEM(packet, 1)
+        cdef int64_t timestamp_ = <object> PyTuple_GET_ITEM(packet, 2), ssrc_ = <object> PyTuple_GET_ITEM(packet, 3)
+        cdef bytes payload = <object> PyTuple_GET_ITEM(packet, 4)
+        cdef int payload_type = payload_type_ & 127, sequence = sequence_ & 0xFFFF, samples
+        cdef unsigned int timestamp = timestamp_ & 0xFFFFFFFF, ssrc = ssrc_ & 0xFFFFFFFF
         cdef const unsigned char *data = payload
         cdef int size = <int> min(len(payload), 1 << 20), kind = self.kinds[payload_type]
         cdef int64_t came_ns = arrival_ns
@@ -203,17 +212,20 @@ cdef class Playout:
     def pull(self):
         """The next 10 ms: of sound, of made-up sound, or of silence."""
         pcm = np.empty(self.block, np.int16)
-        cdef short[::1] out = pcm
-        with nogil:
-            self._pull(&out[0])
+        self.pull_into(pcm)
         return pcm
 
-    def pull_into(self, short[::1] out not None):
+    def pull_into(self, out):
         """The same into samples that are there already, exactly 10 ms of them: nothing is allocated."""
-        if out.shape[0] != self.block:
-            raise ValueError(f"10 ms are {self.block} samples, not {out.shape[0]}")
-        with nogil:
-            self._pull(&out[0])
+        cdef Py_buffer view
+        PyObject_GetBuffer(out, &view, PyBUF_SIMPLE | PyBUF_WRITABLE)
+        try:
+            if view.len != self.block * <Py_ssize_t> sizeof(short):
+                raise ValueError(f"10 ms are {self.block} samples of 16 bits, not {view.len} octets")
+            with nogil:
+                self._pull(<short *> view.buf)
+        finally:
+            PyBuffer_Release(&view)
 
     cdef void _pull(self, short *out) noexcept nogil:
         self.entries = self.made = 0
@@ -239,7 +251,7 @@ cdef class Playout:
             memcpy(out, self.line + self.begin, self.block * sizeof(short))
             self.begin += self.block
             if self.is_playing and self.made == 0:
-                self.comfort.listen(self.line + self.begin - 2 * self.block, 2 * self.block)
+                self.comfort.listen(self.line + self.begin - self.block, self.block)
         self.pace.tick()
         self.arrivals.pulls += 1
 
@@ -324,7 +336,9 @@ cdef class Playout:
         """Appends the packet's sound from `next` on."""
         cdef int from_ = <int> (self.next - waiting.timestamp), n = waiting.samples - from_, i, most, skipped
         cdef short *out = self.line + self.begin + self.unplayed
-        cdef short *table
+        cdef const short *table
+        cdef const unsigned char *data
+        cdef const unsigned short *words
         cdef int kind = self.kinds[waiting.payload_type]
         if self.has_last:
             for i in range(self._missing(waiting.sequence)):
@@ -344,12 +358,13 @@ cdef class Playout:
             self.unplayed += n
             return
         if kind == TABLE:
-            table = self.tables[waiting.payload_type]
+            table, data = self.tables[waiting.payload_type], waiting.data + from_
             for i in range(n):
-                out[i] = table[waiting.data[from_ + i]]
+                out[i] = table[data[i]]
         elif kind == LINEAR:
+            words = <const unsigned short *> waiting.data + from_
             for i in range(n):
-                out[i] = <short> (waiting.data[2 * (from_ + i)] << 8 | waiting.data[2 * (from_ + i) + 1])
+                out[i] = <short> (words[i] << 8 | words[i] >> 8)
         elif kind == FOREIGN:
             self._decode_foreign(waiting, out)
             if from_:
