@@ -157,9 +157,7 @@ def _interface(data: bytes, at: int, end: int, order: str) -> _Interface:
     return _Interface(link, units, offset_s)
 
 
-def _packet_block(
-    data: bytes, at: int, end: int, order: str, interfaces: list[_Interface], *, is_old: bool
-) -> _Frame:
+def _packet_block(data: bytes, at: int, end: int, order: str, interfaces: list[_Interface], *, is_old: bool) -> _Frame:
     if at + 20 > end:
         raise ParseError("the head of a packet", at)
     number, high, low, kept, _ = struct.unpack_from(f"{order}H2xIIII" if is_old else f"{order}IIIII", data, at)

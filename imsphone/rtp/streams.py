@@ -7,13 +7,15 @@ the first two bits (TURN channels, DNS by chance) do not keep to that.
         datagrams ──▶ by (SSRC, source, target) ──▶ those that count up ──▶ the longest first
                                                  └▶ a restart (RFC 3550 A.1) begins another stream
 
-RFC 3550 A.1 calls it a restart where a sequence number lies more than 3,000 ahead or 100 behind the highest.
+RFC 3550 A.1 calls it a restart where a sequence number lies more than 3,000 ahead or 100 behind the highest, and the
+next packet follows it directly.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from imsphone.errors import ParseError
 from imsphone.machine import Address
@@ -22,6 +24,8 @@ from imsphone.rtp.packet import Packet, is_rtcp, parse
 
 FEWEST_PACKETS = 4
 MAX_DROPOUT, MAX_MISORDER = 3000, 100
+
+_Key = tuple[int, Address, Address]
 
 
 @dataclass(slots=True)
@@ -47,18 +51,16 @@ class Stream:
     @property
     def counts_up(self) -> bool:
         """Whether it is long enough, and most packets follow the one before."""
-        steps = [
-            (later.sequence - earlier.sequence) & 0xFFFF
-            for (_, earlier), (_, later) in zip(self.packets, self.packets[1:], strict=False)
-        ]
+        steps = [(later.sequence - earlier.sequence) & 0xFFFF for (_, earlier), (_, later) in pairwise(self.packets)]
         return len(self.packets) >= FEWEST_PACKETS and 2 * sum(0 < step <= 8 for step in steps) >= len(steps)
 
 
 def streams(datagrams: Iterable[Datagram]) -> list[Stream]:
     """The streams, the one with most packets first."""
     found: list[Stream] = []
-    current: dict[tuple[int, Address, Address], Stream] = {}
-    highest: dict[tuple[int, Address, Address], int] = {}
+    current: dict[_Key, Stream] = {}
+    highest: dict[_Key, int] = {}
+    awaited: dict[_Key, int] = {}  # what has to follow a packet far off before it is believed
     for at_ns, source, target, data, missing_bytes in datagrams:
         if is_rtcp(data):
             continue
@@ -68,11 +70,14 @@ def streams(datagrams: Iterable[Datagram]) -> list[Stream]:
             continue
         key = packet.ssrc, source, target
         ahead = (packet.sequence - highest.get(key, packet.sequence) + 0x8000) % 0x10000 - 0x8000
-        if key not in current or not -MAX_MISORDER <= ahead <= MAX_DROPOUT:
+        is_near = -MAX_MISORDER <= ahead <= MAX_DROPOUT
+        if not is_near and awaited.get(key) != packet.sequence:
+            awaited[key] = (packet.sequence + 1) & 0xFFFF
+            continue
+        if key not in current or not is_near:
             current[key] = Stream(packet.ssrc, source, target)
             found.append(current[key])
-            ahead = 1
-        if ahead > 0:
+        if ahead > 0 or not is_near or key not in highest:
             highest[key] = packet.sequence
         current[key].packets.append((at_ns, packet))
         current[key].cut += missing_bytes > 0
