@@ -18,6 +18,7 @@ from imsphone.errors import ProfileError
 if TYPE_CHECKING:
     from imsphone.cli.recording import Recording
     from imsphone.cli.score import Score
+    from imsphone.media.replay import Run
 
 PHASES_MS = (1.3, 6.3, 11.3, 16.3)
 MOST_MS = 1000.0
@@ -162,7 +163,7 @@ def _replayed(one: Recording, options: Options) -> Score:
     from imsphone.media.playout import Playout
     from imsphone.media.replay import replay
 
-    runs = []
+    runs: list[Run] = []
     for phase_ms in PHASES_MS:
         playout = Playout(
             one.codecs,

@@ -71,7 +71,8 @@ class Recording:
     def sent_at(self, position_ms: Series) -> Series:
         """When the sample at that place in the stream was sent."""
         known = np.append(self.position_ms, self.position_ms[-1] + self.frame_ms)
-        return np.interp(position_ms, known, np.append(self.sent_ms, self.sent_ms[-1] + self.frame_ms))
+        sent_ms: Series = np.interp(position_ms, known, np.append(self.sent_ms, self.sent_ms[-1] + self.frame_ms))
+        return sent_ms
 
 
 def recording(path: Path, ssrc: int | None = None, *, is_spoken: bool = False) -> Recording:
@@ -232,7 +233,7 @@ def _unwrapped(numbers: npt.NDArray[np.int64], bits: int) -> npt.NDArray[np.int6
     half = 1 << bits - 1
     steps = (np.diff(numbers) + half) % (2 * half) - half
     run = np.concatenate(([0], np.cumsum(steps)))
-    return run - run.min()
+    return np.asarray(run - run.min(), np.int64)
 
 
 def _clock_hz(stamp: npt.NDArray[np.int64], at_ms: Series) -> int:
