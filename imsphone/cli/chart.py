@@ -8,7 +8,7 @@
     made  │     ▌                   bars: sound made up; ticks: packets that never came
           └──────────────────▶ s
 
-A dot stands where its packet came: if below the line, in time. Where the line is broken, sound was made up. Everything is
+A dot stands where its packet came: below the line, in time. Where the line is broken, sound was made up. Everything is
 above the fastest packet, in ms, on one ruler.
 """
 
@@ -57,9 +57,10 @@ def draw(
     canvas = FigureCanvasAgg(figure)
     delays, waits, made = figure.subplots(3, 1, sharex=True, height_ratios=(6, 1.2, 1.2))
     view = _View(recording, run, between_s)
-    figure.suptitle(recording.name + (f"   ({recording.note})" if recording.note else ""), fontsize=13, weight="bold")
+    figure.suptitle(recording.name, fontsize=13, weight="bold")
     delays.set_title(
-        f"delay {score.mean_ms:.0f} ms, p95 {score.p95_ms:.0f} ms · made up {score.concealed_percent:.2f} % · "
+        (f"{recording.note}\n" if recording.note else "")
+        + f"delay {score.mean_ms:.0f} ms, p95 {score.p95_ms:.0f} ms · made up {score.concealed_percent:.2f} % · "
         f"JLR {score.jlr_percent:.2f} % · stretched {score.stretched_percent:.2f} % · "
         f"R {score.r:.1f}, MOS {score.mos:.2f}",
         fontsize=10,
@@ -140,8 +141,8 @@ class _View:
         made_ms = np.histogram(self.at_s, edges, weights=self.made_ms)[0]
         axes.bar(edges[:-1], made_ms, np.diff(edges), align="edge", color=MADE, label="made up")
         axes.set_ylim(0, max(20.0, 1.15 * float(made_ms.max())))
-        axes.plot(
-            self.lost_s, np.zeros(self.lost_s.size), "|", color="black", markersize=9, label="lost", clip_on=False
-        )
+        if self.lost_s.size:
+            foot = axes.get_xaxis_transform()  # ticks that stand on the axis, whatever its scale
+            axes.vlines(self.lost_s, 0, 0.12, color="black", linewidth=1, transform=foot, label="lost")
         axes.set_ylabel("made up, ms")
         axes.legend(loc="upper right", ncols=2, fontsize=9, framealpha=0.9)
