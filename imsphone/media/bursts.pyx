@@ -33,7 +33,7 @@ cdef class Bursts:
             self.gaps += 1
         self.lost += 1
         if self.good >= G_MIN:
-            if self.lost_in_burst == 1:
+            if self.lost_in_burst <= 1:
                 self.c14 += 1
             else:
                 self.c13 += 1
@@ -53,12 +53,12 @@ cdef class Bursts:
         """How much longer losses last than if they came independently (G.107 3): 1 at least."""
         if not self.gaps:
             return 1.0
-        return max(1.0, self.lost / self.gaps * (1 - self.lost / self.packets))
+        share = <double> self.lost / self.packets
+        return max(1.0, <double> self.lost / self.gaps * (1 - share))
 
     def densities(self, double packet_ms):
         """Burst density, gap density (shares of packets lost), burst duration, gap duration (ms), as A.2 has them."""
-        c11 = self.c11 + self.good
-        c31, c32 = self.c13, self.c23
+        cdef double c11 = self.c11 + self.good, c31 = self.c13, c32 = self.c23, total, p32, p23
         total = c11 + self.c14 + self.c13 + self.c22 + self.c23 + c31 + self.c33 + c32
         p32 = 0.0 if self.c33 + c31 + c32 == 0 else c32 / (c31 + c32 + self.c33)
         p23 = 1.0 if self.c22 + self.c23 == 0 else 1 - self.c22 / (self.c22 + self.c23)

@@ -34,15 +34,15 @@ cdef double KNEE_MS = 177.3
 cdef double RAMP_MS = 22.0
 cdef double BPL = 25.1  # G.711 with concealment (G.113 appendix I)
 # TS 26.114 8.2.3 wants less than 1 % of the frames touched by jitter: as that is used up, made-up sound costs more.
-cdef double LATE_LIMIT_PERCENT = 1.0
+cdef double LATE_LIMIT_PERCENT = 0.8
 cdef float DRAIN = 0.2  # what the real playout can catch up, see `decision`
 cdef double PACKET_MS = 20.0
 # Half-lives in packets of 20 ms: 3 s is a Wi-Fi burst or a handover, 12 s several of them; each a flat optimum over
 # channels of eleven kinds (docs/bench.md).
 cdef double SHORT_HALF_LIFE = 150.0, LONG_HALF_LIFE = 600.0
 cdef float SHORT_SHARE = 0.7
-# Before anything is known: as if five packets had come, with delays that fall off by e every 15 ms.
-cdef float PRIOR_PACKETS = 5.0, PRIOR_MS = 15.0
+# Before anything is known: as if one packet had come, with delays that fall off by e every 8 ms: some 60 ms at first.
+cdef float PRIOR_PACKETS = 1.0, PRIOR_MS = 8.0
 # As good as no sound; what is forgotten by halves would otherwise become a denormal number, which costs 100 cycles.
 cdef float NOTHING = 1e-20
 cdef double RECENT_PULLS = 6000.0  # a minute

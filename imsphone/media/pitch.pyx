@@ -25,7 +25,7 @@ def pitch_of(short[::1] pcm not None, int window, int shortest, int longest, int
     Likeness: 1 the same, 0 nothing in common. Needs `window + longest` samples. Silence repeats perfectly.
     """
     cdef Pitch pitch
-    if shortest < 1 or longest < shortest or window < 1 or pcm.shape[0] < window + longest:
+    if shortest < 1 or longest < shortest or window * 1000 < clock_hz or pcm.shape[0] < window + longest:
         raise ValueError(f"{window} + {longest} samples are needed to look for a pitch, not {pcm.shape[0]}")
     pitch = find(&pcm[pcm.shape[0] - window], -1, window, shortest, longest, clock_hz, 0.0)
     return pitch.period, pitch.likeness

@@ -340,6 +340,9 @@ cdef class Playout:
         cdef const unsigned char *data
         cdef const unsigned short *words
         cdef int kind = self.kinds[waiting.payload_type]
+        if n <= 0:  # a longer packet covered it
+            self.counts.late += 1
+            return
         if self.has_last:
             for i in range(self._missing(waiting.sequence)):
                 self.counts.lost += 1

@@ -59,7 +59,7 @@ cdef int shorten(short *pcm, int n, int clock_hz, int most, bint is_pause) noexc
     pitch = find(pcm, 1, window, min(shortest, longest), longest, clock_hz, LONGER)
     if is_pause and pitch.likeness < ALIKE:
         pitch.period = longest
-    elif not is_pause and HISS < pitch.likeness < ALIKE:
+    elif not is_pause and not _fits(pitch.likeness, longest, clock_hz):
         return 0
     fade(pcm, pcm, pcm + pitch.period, window)
     memmove(pcm + window, pcm + pitch.period + window, (n - pitch.period - window) * sizeof(short))
@@ -80,7 +80,7 @@ cdef int lengthen(short *pcm, int n, int clock_hz, int most, bint is_pause, bint
     pitch = find(pcm, -1, window, shortest, longest, clock_hz, LONGER)
     if is_pause and pitch.likeness < ALIKE:
         pitch.period = longest
-    elif not is_pause and not is_urgent and HISS < pitch.likeness < ALIKE:
+    elif not is_pause and not is_urgent and not _fits(pitch.likeness, longest, clock_hz):
         return 0
     fade(faded, pcm, pcm - pitch.period, window)
     memmove(pcm + window, pcm + window - pitch.period, (n - window + pitch.period) * sizeof(short))
@@ -95,3 +95,8 @@ cdef void fade(short *out, const short *old, const short *new, int n) noexcept n
     for i in range(n):
         weight += step
         out[i] = <short> (old[i] + (new[i] - old[i]) * weight)
+
+
+cdef bint _fits(float likeness, int longest, int clock_hz) noexcept nogil:
+    """Whether a period may go or come within speech; nothing is a hiss that was not looked at over every period."""
+    return likeness >= ALIKE or (likeness <= HISS and longest * 100 >= clock_hz)
