@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imsphone.cli.recording import Recording
-from imsphone.cli.score import HEARD, Log, Score, playout_delay
+from imsphone.cli.score import HEARD, Log, Score, is_silence, playout_delay
 from imsphone.errors import ProfileError
 from imsphone.media.replay import Run
 
@@ -90,7 +90,8 @@ class _View:
         zero_ms = float(np.nanmin(recording.arrived_ms))
         self.at_s = (at_ms - zero_ms) / 1000
         delay_ms = playout_delay(recording, at_ms, log.position_ms[:last])
-        self.delay_ms = np.where(log.kind[:last] == HEARD, delay_ms, np.nan)
+        is_told = (log.kind[:last] == HEARD) & ~is_silence(log.position_ms[:last])
+        self.delay_ms = np.where(is_told, delay_ms, np.nan)
         # The buffer's own ruler forgets an old least; what it tells of its target counts from where it believes to be.
         wanted_by_ms = np.array([moment.target_ms - moment.delay_ms for moment in moments])
         self.target_ms = np.where(log.kind[:last] > 0, delay_ms + wanted_by_ms, np.nan)

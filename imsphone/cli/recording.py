@@ -27,6 +27,7 @@ from imsphone.errors import ParseError, ProfileError
 from imsphone.media.codecs.codec import Codec, Pcm
 from imsphone.media.codecs.g711 import PCMA, PCMU
 from imsphone.media.codecs.linear import Linear
+from imsphone.media.playout import COMFORT_NOISE
 from imsphone.media.replay import DYNAMIC, Arrival, arrivals_of, trace_rows
 from imsphone.media.resample import Resampler
 from imsphone.rtp.capture import datagrams, is_capture
@@ -34,6 +35,7 @@ from imsphone.rtp.packet import Packet
 from imsphone.rtp.streams import Stream, streams
 
 Series = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 SPEECH_HZ = 16_000
 STATIC: Mapping[int, Codec] = {0: PCMU, 8: PCMA}
@@ -41,6 +43,8 @@ CLOCKS_HZ = (8_000, 16_000, 24_000, 32_000, 48_000, 90_000)
 MOST_DRIFT = 500e-6
 LONGEST_MS = 12 * 3600 * 1000
 """Half a day: what spans more is no call, and replaying it would take all memory."""
+JUMP_MS = 10_000.0
+"""No packet waits so much longer than the one before it: then the sender's timestamps jumped."""
 GRAIN_MS = 2.5
 """The shortest frame of any codec is this long, and the others are multiples."""
 
@@ -56,7 +60,7 @@ class Recording:
     arrivals: list[Arrival]
     frame_ms: float
     """How long a packet sounds."""
-    sequence: npt.NDArray[np.int64]
+    sequence: Integers
     position_ms: Series
     """Where in the stream it begins, by its timestamp."""
     sent_ms: Series
@@ -185,50 +189,75 @@ def _of_stream(path: Path, stream: Stream, *, is_spoken: bool) -> Recording:
             f"{path} keeps only the beginning of each packet; capture with tcpdump -s 0, "
             "or play a recording in its place: --speech."
         )
-    packets = [packet for _, packet in stream.packets]
-    first_ns = stream.packets[0][0]
-    at_ms = np.array([(at_ns - first_ns) / 1e6 for at_ns, _ in stream.packets])
-    _refuse_endless(path, at_ms)
-    number = _unwrapped(np.array([packet.sequence for packet in packets]), 16)
-    stamp = _unwrapped(np.array([packet.timestamp for packet in packets]), 32)
-    clock_hz = codec.clock_hz if codec else _clock_hz(stamp, at_ms)
-    order = np.unique(number, return_index=True)[1]  # of doubled packets, the first
-    number_, at_ms_, position_ms = number[order], at_ms[order], 1000 * stamp[order] / clock_hz
-    frame_ms = _grain(np.diff(position_ms), np.diff(number_))
+    counted = _counted(stream, codec)
+    _refuse_endless(path, counted.at_ms)
+    order = np.unique(counted.number, return_index=True)[1]  # of doubled packets, the first
+    number, at_ms = counted.number[order], counted.at_ms[order]
+    position_ms = 1000 * counted.stamp[order] / counted.clock_hz
+    frame_ms = _grain(np.diff(position_ms), np.diff(number))
     if frame_ms is None:
-        raise ProfileError(f"{path}: {stream} has time stamps that do not go on; name another stream by --ssrc.")
-    codecs: Mapping[int, Codec] = STATIC
-    if is_spoken:
-        codecs = {DYNAMIC: Linear(SPEECH_HZ)}
-        packets = _spoken(stamp * SPEECH_HZ // clock_hz, number, round(SPEECH_HZ * frame_ms / 1000))
-    else:
-        packets = [
-            packet._replace(sequence=int(k) & 0xFFFF, timestamp=int(t) & 0xFFFFFFFF)
-            for packet, k, t in zip(packets, number, stamp, strict=True)
-        ]
+        raise ProfileError(f"{path}: {stream} has timestamps that do not go on; name another stream by --ssrc.")
+    packets = _spoken(counted, frame_ms) if is_spoken else _renumbered(counted)
     return Recording(
         path.stem,
         f"{stream}, {codec.name if codec and not is_spoken else 'spoken'}, {len(packets):,} packets",
-        codecs,
-        sorted(map(Arrival, packets, at_ms.tolist()), key=lambda arrival: arrival.at_ms),
+        {DYNAMIC: Linear(SPEECH_HZ)} if is_spoken else STATIC,
+        sorted(map(Arrival, packets, counted.at_ms.tolist()), key=lambda arrival: arrival.at_ms),
         frame_ms,
-        number_,
+        number,
         position_ms,
-        sent_line(position_ms, at_ms_),
-        at_ms_,
+        sent_line(position_ms, at_ms),
+        at_ms,
     )
 
 
-def _spoken(stamp: npt.NDArray[np.int64], number: npt.NDArray[np.int64], samples: int) -> list[Packet]:
-    said, codec = speech(), Linear(SPEECH_HZ)
-    pieces = (codec.encode(said[np.arange(t, t + samples) % said.size]) for t in stamp)
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """Packets in the order of the capture, with numbers that do not wrap and begin at 0."""
+
+    packets: list[Packet]
+    at_ms: Series
+    number: Integers
+    stamp: Integers
+    clock_hz: int
+
+
+def _counted(stream: Stream, codec: Codec | None) -> _Counted:
+    """The longest run of a stream without a jump of its timestamps."""
+    packets = [packet for _, packet in stream.packets]
+    first_ns = stream.packets[0][0]
+    at_ms = np.array([(at_ns - first_ns) / 1e6 for at_ns, _ in stream.packets])
+    number = _unwrapped(np.array([packet.sequence for packet in packets]), 16)
+    stamp = _unwrapped(np.array([packet.timestamp for packet in packets]), 32)
+    clock_hz = codec.clock_hz if codec else _clock_hz(stamp, at_ms)
+    run = _longest_run(1000 * stamp / clock_hz, at_ms)
+    number, stamp = number[run], stamp[run]
+    return _Counted(packets[run], at_ms[run], number - number.min(), stamp - stamp.min(), clock_hz)
+
+
+def _renumbered(counted: _Counted) -> list[Packet]:
+    """The packets with the numbers that the ruler has."""
     return [
-        Packet(DYNAMIC, int(k) & 0xFFFF, int(t) & 0xFFFFFFFF, 1, piece)
-        for t, k, piece in zip(stamp, number, pieces, strict=True)
+        packet._replace(sequence=number & 0xFFFF, timestamp=stamp & 0xFFFFFFFF)
+        for packet, number, stamp in zip(counted.packets, counted.number.tolist(), counted.stamp.tolist(), strict=True)
     ]
 
 
-def _unwrapped(numbers: npt.NDArray[np.int64], bits: int) -> npt.NDArray[np.int64]:
+def _spoken(counted: _Counted, frame_ms: float) -> list[Packet]:
+    """The same with speech for payload, at the speech's clock; silence stays silence."""
+    said, codec = speech(), Linear(SPEECH_HZ)
+    samples = round(SPEECH_HZ * frame_ms / 1000)
+    stamps = (counted.stamp * SPEECH_HZ // counted.clock_hz).tolist()
+    spoken = []
+    for packet, stamp in zip(_renumbered(counted), stamps, strict=True):
+        if packet.payload_type != COMFORT_NOISE:
+            payload = codec.encode(said[np.arange(stamp, stamp + samples) % said.size])
+            packet = packet._replace(payload_type=DYNAMIC, payload=payload)
+        spoken.append(packet._replace(timestamp=stamp & 0xFFFFFFFF))
+    return spoken
+
+
+def _unwrapped(numbers: Integers, bits: int) -> Integers:
     """Numbers that count modulo 2^bits as numbers that run on, the least of them 0."""
     half = 1 << bits - 1
     steps = (np.diff(numbers) + half) % (2 * half) - half
@@ -236,7 +265,14 @@ def _unwrapped(numbers: npt.NDArray[np.int64], bits: int) -> npt.NDArray[np.int6
     return np.asarray(run - run.min(), np.int64)
 
 
-def _clock_hz(stamp: npt.NDArray[np.int64], at_ms: Series) -> int:
+def _longest_run(position_ms: Series, at_ms: Series) -> slice:
+    """The packets between two jumps of the timestamps: after such a one (a call was held) all begins anew."""
+    jumps = np.flatnonzero(np.abs(np.diff(at_ms - position_ms)) > JUMP_MS) + 1
+    borders = [0, *jumps.tolist(), at_ms.size]
+    return max((slice(*pair) for pair in pairwise(borders)), key=lambda run: int(run.stop - run.start))
+
+
+def _clock_hz(stamp: Integers, at_ms: Series) -> int:
     """The clock of a codec that nobody named: the usual one nearest to what the stamps show."""
     rate = 1000 * float(stamp.max() - stamp.min()) / max(1.0, float(at_ms.max() - at_ms.min()))
     return min(CLOCKS_HZ, key=lambda clock_hz: abs(clock_hz - rate))

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
+import numpy.typing as npt
 
 from imsphone.cli.recording import Recording, Series
 from imsphone.errors import StateError
@@ -23,7 +24,10 @@ from imsphone.media.replay import Run
 ELSEWHERE_MS = 120.0
 """Codec, framing, the radio's least, devices."""
 WARM_UP_MS = 1000.0
-NOTHING, HEARD = 0, 1
+HEARD = 1
+"""The kind of a pull of true sound."""
+
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +68,9 @@ def score(recording: Recording, run: Run) -> Score:
     if not heard.size:
         raise StateError(f"nothing of {recording.name} was heard: it is shorter than the delay that was asked for.")
     at_ms, kind, position_ms = (row[heard[0] : heard[-1] + 1] for row in (log.at_ms, log.kind, log.position_ms))
-    delay_ms = playout_delay(recording, at_ms, position_ms)[kind == HEARD]
-    after = delay_ms[at_ms[kind == HEARD] > at_ms[0] + WARM_UP_MS]
+    is_told = (kind == HEARD) & ~is_silence(position_ms)
+    delay_ms = playout_delay(recording, at_ms, position_ms)[is_told]
+    after = delay_ms[at_ms[is_told] > at_ms[0] + WARM_UP_MS]
     delay_ms = after if after.size else delay_ms
     played_ms = log.pull_ms * at_ms.size
     concealed = 100 * float(log.made_ms.sum()) / played_ms
@@ -106,6 +111,13 @@ class Log:
         totals = {key: float(value) for key, value in rows["S"]}
         self.pull_ms = totals["pull_ms"]
         self.stretched_ms = totals["inserted_ms"] + totals["removed_ms"]
+
+
+def is_silence(position_ms: Series) -> Flags:
+    """Which pulls gave the comfort noise of a sender that fell silent: the stream stood still for three at least."""
+    stands = np.concatenate(([False], np.diff(position_ms) == 0))
+    before, after = np.roll(stands, 1), np.roll(stands, -1)
+    return np.asarray(stands & (before | after), np.bool_)
 
 
 def playout_delay(recording: Recording, at_ms: Series, position_ms: Series) -> Series:
