@@ -6,24 +6,12 @@ import numpy.typing as npt
 from imsphone.media.arrival import Arrivals
 from imsphone.media.bursts import Bursts
 from imsphone.media.codecs.codec import Codec
+from imsphone.media.counts import Counts
 from imsphone.media.delay import Delays
 from imsphone.rtp.packet import Packet
 
 Pcm = npt.NDArray[np.int16]
 PULL_MS: float
-COMFORT_NOISE: int
-
-class Counts:
-    played: int
-    late: int
-    lost: int
-    duplicated: int
-    restarted: int
-    sounded: int
-    concealed: int
-    waited: int
-    inserted: int
-    removed: int
 
 class Playout:
     clock_hz: int
@@ -58,7 +46,3 @@ class Playout:
     def delay_ms(self) -> float: ...
     @property
     def fill_ms(self) -> float: ...
-    @property
-    def concealed_percent(self) -> float: ...
-    @property
-    def burst_ratio(self) -> float: ...

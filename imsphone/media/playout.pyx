@@ -20,8 +20,7 @@ Sound lies in one line of samples: what was heard (for pitch and concealment), t
     line ─┤ history, 65 ms │ unplayed ──▶ │ room │
                            └ begin
 
-Everything here runs without the interpreter's lock, except a codec that is written in Python. G.711 and L16 are decoded
-here by table.
+Everything runs without the interpreter's lock, except a codec that is written in Python (see `decoder`).
 """
 
 from imsphone.media.arrival cimport Arrivals
@@ -29,26 +28,24 @@ from imsphone.media.buffer cimport PacketBuffer, Waiting
 from imsphone.media.bursts cimport Bursts
 from imsphone.media.comfort cimport Comfort
 from imsphone.media.conceal cimport Concealment
+from imsphone.media.counts cimport Counts
 from imsphone.media.decision cimport Pace
+from imsphone.media.decoder cimport Decoder
 from imsphone.media.delay cimport Delays, Target
+from imsphone.media.numbers cimport Numbers
 from imsphone.media.stretch cimport lengthen, shorten
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.tuple cimport PyTuple_GET_ITEM
 from libc.stdint cimport int64_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
-
-import sys
 
 import numpy as np
 
 PULL_MS = 10.0
-COMFORT_NOISE = 13
-"""The static payload type of RFC 3389."""
 
 cdef enum:
-    UNKNOWN, TABLE, LINEAR, FOREIGN, NOISE  # how a payload type is decoded
     DECODED, MADE, LENGTHENED, SHORTENED  # what the journal tells
 
 cdef int LONGEST_PACKET_MS = 240  # twice what any profile allows: what claims more is no sound
@@ -56,14 +53,6 @@ cdef int STRETCH_MS = 25  # `shorten` looks at 10 ms and a period of 15 ms more
 cdef int64_t GAP_S = 2  # further away is another stream, and after so long a wait nothing is missed any more
 cdef double EARLY_MS = 5.0  # half a pull: beginning now is nearer to the target than beginning with the next
 cdef double COUNTED_MS = 10000.0  # shares of made-up sound are of this much sound at least, so that a start is no share
-
-
-cdef class Counts:
-    """What happened so far: packets played, late, lost, duplicated, and restarts of the stream; then samples.
-
-    `sounded`: everything that left since the first packet was played; `concealed` of it was made up, `waited` of that
-    because nothing was there; `inserted` and `removed` by stretching.
-    """
 
 
 cdef class Playout:
@@ -77,12 +66,8 @@ cdef class Playout:
     """
 
     def __cinit__(self, codecs, *, is_counting=False, minimum_ms=0.0, maximum_ms=1000.0, offset_ms=0.0):
-        cdef int payload_type
-        cdef short[::1] table
-        self.codecs = dict(codecs)
-        self.clock_hz = next(iter(self.codecs.values())).clock_hz
-        if not 8000 <= self.clock_hz <= 48000 or self.clock_hz % 4000:
-            raise ValueError(f"a clock of {self.clock_hz} Hz cannot be played; 8,000 to 48,000 Hz can")
+        self.decoder = Decoder(codecs)
+        self.clock_hz = self.decoder.clock_hz
         self.is_counting = is_counting
         self.minimum_ms, self.maximum_ms, self.offset_ms = minimum_ms, maximum_ms, offset_ms
         self.block = self.clock_hz // 100
@@ -92,36 +77,14 @@ cdef class Playout:
         if self.line == NULL:
             raise MemoryError
         self.begin = self.history
-        self.kinds[COMFORT_NOISE] = NOISE
-        for payload_type, codec in self.codecs.items():
-            self.kinds[payload_type & 127] = FOREIGN
-            if codec.name in ("PCMU", "PCMA"):
-                self.kinds[payload_type & 127] = TABLE
-                self.tables[payload_type & 127] = <short *> malloc(256 * sizeof(short))
-                table = codec.decode(bytes(range(256)))
-                memcpy(self.tables[payload_type & 127], &table[0], 256 * sizeof(short))
-            elif codec.name == "L16" and sys.byteorder == "little":  # octets are swapped two by two
-                self.kinds[payload_type & 127] = LINEAR
         self.counts, self.delays, self.bursts = Counts(), Delays(), Bursts()
         self.packets, self.pace = PacketBuffer(), Pace()
         self.comfort = Comfort(self.clock_hz)
         self.concealment = Concealment(self.clock_hz, self.comfort)
-        self.arrivals, self.target = Arrivals(), Target()
-        self._restart()
+        self.arrivals, self.target, self.numbers = Arrivals(), Target(), Numbers(self.clock_hz)
 
     def __dealloc__(self):
-        cdef int i
         free(self.line)
-        for i in range(128):
-            free(self.tables[i])
-
-    cdef void _restart(self) noexcept nogil:
-        """A stream begins, the first or another: nothing of the old one but the sound on its way out."""
-        self.packets.clear()
-        self.has_ssrc = self.has_next = self.has_last = False
-        self.is_playing = self.has_played = self.is_resting = self.is_stale = False
-        self.held = 0
-        memset(self.seen, 0xFF, sizeof(self.seen))
 
     # Packets ----------------------------------------------------------------------------------------------------------
 
@@ -130,81 +93,55 @@ cdef class Playout:
         if not isinstance(packet, tuple) or len(packet) < 5:
             raise TypeError(f"a Packet is inserted, not {type(packet).__name__}")
         # By place, not by name: `rtp.packet.Packet` is a named tuple, and five look-ups cost more than the buffer.
-        cdef int64_t payload_type_ = <object> PyTuple_GET_ITEM(packet, 0), sequence_ = <object> PyTuple_GET_ITEM(packet, 1)
-        cdef int64_t timestamp_ = <object> PyTuple_GET_ITEM(packet, 2), ssrc_ = <object> PyTuple_GET_ITEM(packet, 3)
+        cdef int64_t payload_type = <object> PyTuple_GET_ITEM(packet, 0), sequence = <object> PyTuple_GET_ITEM(packet, 1)
+        cdef int64_t timestamp = <object> PyTuple_GET_ITEM(packet, 2), ssrc = <object> PyTuple_GET_ITEM(packet, 3)
         cdef bytes payload = <object> PyTuple_GET_ITEM(packet, 4)
-        cdef int payload_type = payload_type_ & 127, sequence = sequence_ & 0xFFFF, samples
-        cdef unsigned int timestamp = timestamp_ & 0xFFFFFFFF, ssrc = ssrc_ & 0xFFFFFFFF
         cdef const unsigned char *data = payload
-        cdef int size = <int> min(len(payload), 1 << 20), kind = self.kinds[payload_type]
+        cdef int size = <int> min(len(payload), 1 << 20), kind = payload_type & 127, number = sequence & 0xFFFF
+        cdef int samples = self.decoder.samples_in(kind, payload)
+        cdef unsigned int at = <unsigned int> timestamp
         cdef int64_t came_ns = arrival_ns
-        if kind == TABLE:
-            samples = size
-        elif kind == LINEAR:
-            samples = size // 2
-        elif kind == FOREIGN:
-            samples = min(max(self.codecs[payload_type].samples_in(payload), 0), 1 << 20)
-        else:
-            samples = self.block if kind == NOISE and size else 0
         if not 0 < samples <= self.clock_hz * LONGEST_PACKET_MS // 1000:
             return
-        if not self.has_ssrc:
-            self.ssrc, self.has_ssrc = ssrc, True
-            self.epoch = self.highest_timestamp = timestamp
-            self.highest_sequence = sequence
-        elif ssrc != self.ssrc or self._is_far(timestamp, sequence):
+        if not self.numbers.belongs(<unsigned int> ssrc, at, number, self.has_played and not self.is_playing):
             self._doubt(packet, arrival_ns)
             return
         self.stranger = None
         with nogil:
-            self._insert(payload_type, sequence, timestamp, samples, data, size, came_ns)
+            self._insert(kind, number, at, samples, data, size, came_ns)
 
     def _doubt(self, packet, arrival_ns):
         """A packet of another stream: it is believed once the next one follows it directly (RFC 3550 A.1)."""
         first, self.stranger = self.stranger, packet
         if first is None or first.ssrc != packet.ssrc or (first.sequence + 1) & 0xFFFF != packet.sequence:
             return
+        # Nothing stays of the old stream but the sound on its way out.
         cdef int64_t pulls = self.arrivals.pulls
-        self._restart()
-        self.arrivals, self.target = Arrivals(), Target()
+        self.arrivals, self.target, self.numbers = Arrivals(), Target(), Numbers(self.clock_hz)
         self.arrivals.pulls = pulls
+        self.packets.clear()
+        self.has_next = self.has_last = self.is_playing = self.has_played = self.is_resting = self.is_stale = False
+        self.held = 0
         self.counts.restarted += 1
         self.insert(first, arrival_ns)
         self.insert(packet, arrival_ns)
 
-    cdef bint _is_far(self, unsigned int timestamp, int sequence) noexcept nogil:
-        """Whether its numbers lie further from the latest than losses and reordering explain, either way round."""
-        cdef int64_t samples = <int> (timestamp - <unsigned int> self.highest_timestamp)
-        cdef int packets = <short> (sequence - <int> (self.highest_sequence & 0xFFFF))
-        if not self.is_playing and self.has_played and 0 < packets < REMEMBERED and samples > 0:
-            return False  # after a long silence
-        return not -GAP_S * self.clock_hz < samples < GAP_S * self.clock_hz or not -REMEMBERED < packets < REMEMBERED
-
     cdef void _insert(self, int payload_type, int sequence, unsigned int timestamp, int samples,
                       const unsigned char *data, int size, int64_t arrival_ns) noexcept nogil:
-        cdef int64_t order = self.highest_sequence + <short> (sequence - <int> (self.highest_sequence & 0xFFFF))
-        cdef int64_t at = self.highest_timestamp + <int> (timestamp - <unsigned int> self.highest_timestamp)
-        cdef double over_ms
-        cdef bint is_late
-        cdef int put
-        if self.seen[order & (REMEMBERED - 1)] == order:
+        cdef int64_t order, at
+        if not self.numbers.note(timestamp, sequence):
             self.counts.duplicated += 1
             return
-        self.seen[order & (REMEMBERED - 1)] = order
-        self.highest_sequence = max(self.highest_sequence, order)
-        self.highest_timestamp = max(self.highest_timestamp, at)
-        over_ms = self.arrivals.note(self._ms(at), arrival_ns)
-        self.target.note(over_ms, self.arrivals.moved_ms, samples * 1000.0 / self.clock_hz)
+        order, at = self.numbers.sequence, self.numbers.timestamp
+        self.target.note(self.arrivals.note(self._ms(at), arrival_ns), self.arrivals.moved_ms,
+                         samples * 1000.0 / self.clock_hz)
         self.is_stale = True
-        is_late = self.has_next and at + samples <= self.next
-        if is_late:
+        if self.has_next and at + samples <= self.next:
             self.counts.late += 1
             # It was counted as lost when what came after it was played.
             if self.has_last and order < self.last_sequence and self.counts.lost > 0:
                 self.counts.lost -= 1
-            return
-        put = self.packets.insert(at, order, samples, payload_type, data, 0 if self.is_counting else size)
-        if put != 1:
+        elif self.packets.insert(at, order, samples, payload_type, data, 0 if self.is_counting else size) != 1:
             self.counts.late += 1
 
     # Sound ------------------------------------------------------------------------------------------------------------
@@ -256,9 +193,9 @@ cdef class Playout:
         self.arrivals.pulls += 1
 
     cdef void _aim(self) noexcept nogil:
-        cdef double all_ms = self._ms(self.counts.sounded + self.epoch) + COUNTED_MS
-        self.target.choose(self.delays.recent_ms, 100 * self._ms(self.counts.concealed + self.epoch) / all_ms,
-                           100 * self._ms(self.counts.waited + self.epoch) / all_ms)
+        cdef double all_ms = self.counts.sounded * 1000.0 / self.clock_hz + COUNTED_MS
+        self.target.choose(self.delays.recent_ms, self.counts.concealed * 100000.0 / self.clock_hz / all_ms,
+                           self.counts.waited * 100000.0 / self.clock_hz / all_ms)
         self.target.ms = min(max(self.target.ms, self.minimum_ms), self.maximum_ms) + self.offset_ms
         self.is_stale = False
 
@@ -266,9 +203,7 @@ cdef class Playout:
         """Sound begins, the first or after a silence of the peer, once what waits first has waited long enough."""
         cdef Waiting *waiting = self.packets.first()
         cdef double length_ms
-        if waiting == NULL:
-            return
-        if not self.has_played:
+        if waiting != NULL and not self.has_played:
             # What queued somewhere before the call began is no sound to begin with.
             while self.packets.count > 1:
                 length_ms = waiting.samples * 1000.0 / self.clock_hz
@@ -276,7 +211,7 @@ cdef class Playout:
                     break
                 self.packets.pop()
                 waiting = self.packets.first()
-        if self.arrivals.waited(self._ms(waiting.timestamp)) >= self.target.ms - EARLY_MS:
+        if waiting != NULL and self.arrivals.waited(self._ms(waiting.timestamp)) >= self.target.ms - EARLY_MS:
             self.is_playing = self.has_played = True
             self.next = max(waiting.timestamp, self.next) if self.has_next else waiting.timestamp
             self.has_next = True
@@ -287,18 +222,19 @@ cdef class Playout:
     cdef void _supply(self) noexcept nogil:
         """At least one sample more to play."""
         cdef Waiting *waiting = self.packets.first()
+        cdef int n = self.block - self.unplayed
         if not self.is_playing:
-            self._make_up(self.block - self.unplayed, False)
+            self._make_up(n, False)
         elif waiting != NULL:
             self._continue(waiting)
         elif self.is_resting:
             # The peer said that it falls silent (a SID): nothing is missing.
-            self._make_up(self.block - self.unplayed, False)
+            self._make_up(n, False)
             self.is_playing = False
         else:
-            self.held += self.block - self.unplayed
-            self.counts.waited += self.block - self.unplayed
-            self._make_up(self.block - self.unplayed, True)
+            self.held += n
+            self.counts.waited += n
+            self._make_up(n, True)
             self.is_playing = self.held < GAP_S * self.clock_hz
 
     cdef void _continue(self, Waiting *waiting) noexcept nogil:
@@ -306,7 +242,7 @@ cdef class Playout:
         cdef int64_t gap = waiting.timestamp - self.next, filled, n
         # What was made up while nothing was there stands for the gap.
         filled = max(<int64_t> 0, min(gap, self.held))
-        if gap > 0 and self.has_last and not self._missing(waiting.sequence):
+        if gap > 0 and self.has_last and not self.numbers.missing(self.last_sequence, waiting.sequence):
             # The peer was silent, and so were we, rightly.
             self.counts.concealed -= self.held
             self.counts.waited -= self.held
@@ -324,56 +260,29 @@ cdef class Playout:
             self._decode(waiting)
             self.packets.pop()
 
-    cdef int _missing(self, int64_t before) noexcept nogil:
-        """How many packets between the last played and this one never came."""
-        cdef int64_t sequence
-        cdef int missing = 0
-        for sequence in range(max(self.last_sequence + 1, before - REMEMBERED), before):
-            missing += self.seen[sequence & (REMEMBERED - 1)] != sequence
-        return missing
-
     cdef void _decode(self, Waiting *waiting) noexcept nogil:
         """Appends the packet's sound from `next` on."""
-        cdef int from_ = <int> (self.next - waiting.timestamp), n = waiting.samples - from_, i, most, skipped
+        cdef int begin = <int> (self.next - waiting.timestamp), n = waiting.samples - begin, i, most, skipped
         cdef short *out = self.line + self.begin + self.unplayed
-        cdef const short *table
-        cdef const unsigned char *data
-        cdef const unsigned short *words
-        cdef int kind = self.kinds[waiting.payload_type]
         if n <= 0:  # a longer packet covered it
             self.counts.late += 1
             return
         if self.has_last:
-            for i in range(self._missing(waiting.sequence)):
+            for i in range(self.numbers.missing(self.last_sequence, waiting.sequence)):
                 self.counts.lost += 1
                 self.bursts.count(True)
         self.bursts.count(False)
         self.has_last, self.last_sequence = True, waiting.sequence
-        self.is_resting = kind == NOISE
+        self.is_resting = self.decoder.is_noise(waiting.payload_type)
         self.held = 0
         self.counts.played += 1
         self._write(DECODED, waiting.sequence)
         self.next = waiting.timestamp + waiting.samples
-        if kind == NOISE:
-            self.comfort.describe(waiting.data, waiting.size)
         if self.is_counting:
             self.concealment.stop()
             self.unplayed += n
             return
-        if kind == TABLE:
-            table, data = self.tables[waiting.payload_type], waiting.data + from_
-            for i in range(n):
-                out[i] = table[data[i]]
-        elif kind == LINEAR:
-            words = <const unsigned short *> waiting.data + from_
-            for i in range(n):
-                out[i] = <short> (words[i] << 8 | words[i] >> 8)
-        elif kind == FOREIGN:
-            self._decode_foreign(waiting, out)
-            if from_:
-                memmove(out, out + from_, n * sizeof(short))
-        else:
-            self.comfort.make(out, n)
+        self.decoder.decode(waiting, begin, out, self.comfort)
         if self.concealment.is_active:
             most = <int> ((self._delay_ms() - self.target.ms) * self.clock_hz / 1000)
             skipped = self.concealment.merge(out, n, max(0, most))
@@ -381,15 +290,6 @@ cdef class Playout:
             self.counts.removed += skipped
             self.pace.did(skipped * 1000.0 / self.clock_hz)
         self.unplayed += n
-
-    cdef void _decode_foreign(self, Waiting *waiting, short *out) noexcept with gil:
-        """`waiting.samples` samples by a codec written in Python; silence where it gives less."""
-        payload = <bytes> waiting.data[:waiting.size]
-        cdef short[::1] pcm = np.ascontiguousarray(self.codecs[waiting.payload_type].decode(payload), np.int16)
-        cdef int n = min(<int> pcm.shape[0], waiting.samples)
-        if n:
-            memcpy(out, &pcm[0], n * sizeof(short))
-        memset(out + n, 0, (waiting.samples - n) * sizeof(short))
 
     cdef void _make_up(self, int n, bint is_loss) noexcept nogil:
         """Appends `n` samples that nobody sent; a loss counts, a silence does not."""
@@ -460,7 +360,7 @@ cdef class Playout:
             self.packets.pop()
 
     cdef double _ms(self, int64_t timestamp) noexcept nogil:
-        return (timestamp - self.epoch) * 1000.0 / self.clock_hz
+        return (timestamp - self.numbers.first_timestamp) * 1000.0 / self.clock_hz
 
     cdef double _delay_ms(self) noexcept nogil:
         """Of the sample to be heard next, above the least transit, on the ruler of pulls."""
@@ -498,13 +398,3 @@ cdef class Playout:
     def fill_ms(self):
         """How much sound waits."""
         return (self.packets.samples + self.unplayed) * 1000.0 / self.clock_hz
-
-    @property
-    def concealed_percent(self):
-        """Sound made up, of all sound played."""
-        return 100.0 * self.counts.concealed / max(1, self.counts.sounded)
-
-    @property
-    def burst_ratio(self):
-        """How much longer losses last than if they came independently (G.107 3): 1 at least."""
-        return self.bursts.burst_ratio

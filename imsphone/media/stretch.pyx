@@ -43,7 +43,7 @@ def lengthened(short[::1] history not None, short[::1] pcm not None, int clock_h
     """
     if history.shape[0] < most:
         raise ValueError(f"{most} samples of history are needed, not {history.shape[0]}")
-    sound = np.concatenate((history, pcm, np.zeros(most, np.int16)))
+    sound = np.concatenate((history, pcm, np.zeros(max(0, most), np.int16)))
     cdef short[::1] view = sound
     cdef int begin = history.shape[0], n = pcm.shape[0]
     return sound[begin : begin + n + (lengthen(&view[begin], n, clock_hz, most, is_pause, is_urgent) if n else 0)]

@@ -112,15 +112,17 @@ def instructions(packets: int = 10000) -> Figure:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "counts"
         command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"]
-        subprocess.run([*command, sys.executable, __file__, "--only-run", str(packets)], check=True, capture_output=True)
+        subprocess.run(
+            [*command, sys.executable, __file__, "--only-run", str(packets)], check=True, capture_output=True
+        )
         table = subprocess.run(
             ["callgrind_annotate", "--inclusive=yes", "--threshold=100", str(out)],
             check=True, capture_output=True, text=True,
         ).stdout  # fmt: skip
-    counts = [
-        max(int(count.replace(",", "")) for count in re.findall(rf"^ *([\d,]+) .*Playout_\d+{name}\b", table, re.MULTILINE))
-        for name in ("insert", "pull_into")
-    ]
+    counts = []
+    for name in ("insert", "pull_into"):
+        found = re.findall(rf"^ *([\d,]+) .*Playout_\d+{name}\b", table, re.MULTILINE)
+        counts.append(max(int(count.replace(",", "")) for count in found))
     return Figure("insert and pulls", "instructions a packet", (sum(counts) / packets,), is_rate=False, target=15000)
 
 

@@ -86,5 +86,7 @@ def test_a_rough_voice_is_left_alone_unless_sound_is_about_to_run_out() -> None:
 def test_any_sound_can_be_tried(pcm: Pcm, most: int, is_pause: bool, is_urgent: bool) -> None:
     short = shortened(pcm, 8000, most, is_pause)
     assert pcm.size - max(0, min(most, 120)) <= short.size <= pcm.size
-    longer = lengthened(np.resize(pcm, 200) if pcm.size else np.zeros(200, np.int16), pcm, 8000, most, is_pause, is_urgent)
+    longer = lengthened(
+        np.resize(pcm, 200) if pcm.size else np.zeros(200, np.int16), pcm, 8000, most, is_pause, is_urgent
+    )
     assert pcm.size <= longer.size <= pcm.size + max(0, min(most, 120))
