@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from Cython.Build import cythonize
@@ -18,7 +19,11 @@ REMEDY = {
 
 
 class Build(build_ext):
-    """Says in one line what gets a missing compiler or missing headers."""
+    """On all cores; says in one line what gets a missing compiler or missing headers."""
+
+    def initialize_options(self) -> None:
+        super().initialize_options()
+        self.parallel = os.cpu_count()
 
     def run(self) -> None:
         try:
