@@ -90,7 +90,7 @@ class _View:
         zero_ms = float(np.nanmin(recording.arrived_ms))
         self.at_s = (at_ms - zero_ms) / 1000
         delay_ms = playout_delay(recording, at_ms, log.position_ms[:last])
-        is_told = (log.kind[:last] == HEARD) & ~is_silence(log.position_ms[:last])
+        is_told = (log.kind[:last] == HEARD) & ~is_silence(recording, log)[:last]
         self.delay_ms = np.where(is_told, delay_ms, np.nan)
         # The buffer's own ruler forgets an old least; what it tells of its target counts from where it believes to be.
         wanted_by_ms = np.array([moment.target_ms - moment.delay_ms for moment in moments])

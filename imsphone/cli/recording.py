@@ -13,7 +13,7 @@ took no time: Moon, Skelly and Towsley, "Estimation and removal of clock skew fr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import as_file, files
 from itertools import pairwise
@@ -27,7 +27,6 @@ from imsphone.errors import ParseError, ProfileError
 from imsphone.media.codecs.codec import Codec, Pcm
 from imsphone.media.codecs.g711 import PCMA, PCMU
 from imsphone.media.codecs.linear import Linear
-from imsphone.media.playout import COMFORT_NOISE
 from imsphone.media.replay import DYNAMIC, Arrival, arrivals_of, trace_rows
 from imsphone.media.resample import Resampler
 from imsphone.rtp.capture import datagrams, is_capture
@@ -39,6 +38,7 @@ Integers = npt.NDArray[np.int64]
 
 SPEECH_HZ = 16_000
 STATIC: Mapping[int, Codec] = {0: PCMU, 8: PCMA}
+COMFORT_NOISE = 13  # RFC 3389, and as every phone has it
 CLOCKS_HZ = (8_000, 16_000, 24_000, 32_000, 48_000, 90_000)
 MOST_DRIFT = 500e-6
 LONGEST_MS = 12 * 3600 * 1000
@@ -51,7 +51,7 @@ GRAIN_MS = 2.5
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One stream to be replayed. The four series have one value for each packet, in the order of `sequence`."""
+    """One stream to be replayed. The series have one value for each packet, in the order of `sequence`."""
 
     name: str
     note: str
@@ -66,6 +66,8 @@ class Recording:
     sent_ms: Series
     arrived_ms: Series
     """NaN for a packet that never came. Both clocks are set so that the fastest packet came as it was sent."""
+    silent: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
+    """The packets that say no more than that the sender is silent (RFC 3389)."""
 
     @property
     def delay_ms(self) -> Series:
@@ -208,6 +210,7 @@ def _of_stream(path: Path, stream: Stream, *, is_spoken: bool) -> Recording:
         position_ms,
         sent_line(position_ms, at_ms),
         at_ms,
+        counted.number[[packet.payload_type == COMFORT_NOISE for packet in counted.packets]],
     )
 
 

@@ -67,8 +67,9 @@ def score(recording: Recording, run: Run) -> Score:
     heard = np.flatnonzero(log.kind == HEARD)
     if not heard.size:
         raise StateError(f"nothing of {recording.name} was heard: it is shorter than the delay that was asked for.")
-    at_ms, kind, position_ms = (row[heard[0] : heard[-1] + 1] for row in (log.at_ms, log.kind, log.position_ms))
-    is_told = (kind == HEARD) & ~is_silence(position_ms)
+    within = slice(heard[0], heard[-1] + 1)
+    at_ms, position_ms = log.at_ms[within], log.position_ms[within]
+    is_told = (log.kind[within] == HEARD) & ~is_silence(recording, log)[within]
     delay_ms = playout_delay(recording, at_ms, position_ms)[is_told]
     after = delay_ms[at_ms[is_told] > at_ms[0] + WARM_UP_MS]
     delay_ms = after if after.size else delay_ms
@@ -113,11 +114,12 @@ class Log:
         self.stretched_ms = totals["inserted_ms"] + totals["removed_ms"]
 
 
-def is_silence(position_ms: Series) -> Flags:
-    """Which pulls gave the comfort noise of a sender that fell silent: the stream stood still for three at least."""
-    stands = np.concatenate(([False], np.diff(position_ms) == 0))
-    before, after = np.roll(stands, 1), np.roll(stands, -1)
-    return np.asarray(stands & (before | after), np.bool_)
+def is_silence(recording: Recording, log: Log) -> Flags:
+    """Which pulls gave the comfort noise of a sender that fell silent: it said so last, and the stream stands still."""
+    last = np.searchsorted(log.decoded_at_ms, log.at_ms, "right") - 1
+    said = np.isin(log.frame, recording.silent)
+    stands = np.concatenate(([False], np.diff(log.position_ms) == 0))
+    return np.asarray(stands & (last >= 0) & np.append(said, False)[last], np.bool_)
 
 
 def playout_delay(recording: Recording, at_ms: Series, position_ms: Series) -> Series:
