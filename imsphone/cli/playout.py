@@ -72,7 +72,9 @@ _file = click.Path(dir_okay=False, path_type=Path)
 @click.option("--max", "maximum", type=click.FloatRange(0, MOST_MS), help="Delay at most so many ms.")
 @click.option("--delay", type=click.FloatRange(0, MOST_MS), help="The delay of --mode fixed, in ms.")
 @click.option("--offset", default=0.0, type=click.FloatRange(0, MOST_MS), help="Wait so much more (lip-sync), in ms.")
-@click.option("--ssrc", help="The stream of a capture, as 0x1234ABCD or decimal; default: the longest.")
+@click.option(
+    "--ssrc", help="The stream of a capture, as 0x1234ABCD or decimal; default: the longest that can be decoded."
+)
 @click.option("--speech", "is_spoken", is_flag=True, help="Play a recording in place of a capture's payload.")
 @click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object.")
 def command(

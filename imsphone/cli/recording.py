@@ -84,7 +84,8 @@ class Recording:
 def recording(path: Path, ssrc: int | None = None, *, is_spoken: bool = False) -> Recording:
     """Reads a trace or a capture. Raises ProfileError, with a sentence that names the file and the remedy.
 
-    `ssrc`: which stream of a capture, where not the longest; `is_spoken`: the recording in place of its payload.
+    `ssrc` names the stream of a capture; else it is the longest that can be decoded. `is_spoken`: speech replaces what
+    its packets carry.
     """
     try:
         data = path.read_bytes()
@@ -93,7 +94,9 @@ def recording(path: Path, ssrc: int | None = None, *, is_spoken: bool = False) -
     if not data:
         raise ProfileError(f"{path} is empty; wanted is a trace (seq,send_ms,arrival_ms) or a capture (pcap, pcapng).")
     if is_capture(data):
-        return _of_stream(path, _chosen(path, data, ssrc), is_spoken=is_spoken)
+        found = _found(path, data)
+        stream = _chosen(path, found, ssrc, is_spoken=is_spoken)
+        return _of_stream(path, stream, len(found), is_spoken=is_spoken)
     if data[:2] == b"\x1f\x8b":
         raise ProfileError(f"{path} is compressed: gunzip it first.")
     try:
@@ -120,7 +123,8 @@ def _of_trace(path: Path, text: str) -> Recording:
         rows = trace_rows(text)
     except ParseError as error:
         raise ProfileError(
-            f"{path} is no trace: expected {error.expected}; a line is seq,send_ms,arrival_ms, the last may be lost."
+            f"{path} is no trace: expected {error.expected}; "
+            "a line is seq,send_ms,arrival_ms, with lost for the arrival of a packet that never came."
         ) from None
     table = np.array([(row[0], row[1], np.nan if row[2] is None else row[2]) for row in rows], np.float64)
     table = table[np.unique(table[:, 0], return_index=True)[1]]
@@ -160,7 +164,7 @@ def _refuse_endless(path: Path, times_ms: Series) -> None:
 # Captures -----------------------------------------------------------------------------------------------------------
 
 
-def _chosen(path: Path, data: bytes, ssrc: int | None) -> Stream:
+def _found(path: Path, data: bytes) -> list[Stream]:
     try:
         found = streams(datagrams(data))
     except ParseError as error:
@@ -168,9 +172,14 @@ def _chosen(path: Path, data: bytes, ssrc: int | None) -> Stream:
             f"{path} is broken or cut short: {error}; capture it again, or keep what is whole: editcap {path.name} OUT."
         ) from None
     if not found:
-        raise ProfileError(f"{path} holds no RTP; capture where the media passes, and unencrypted (no SRTP in a VPN).")
+        raise ProfileError(f"{path} holds no RTP; capture where the media passes, outside of any tunnel.")
+    return found
+
+
+def _chosen(path: Path, found: list[Stream], ssrc: int | None, *, is_spoken: bool) -> Stream:
     if ssrc is None:
-        return found[0]
+        known = (stream for stream in found if is_spoken or not STATIC.keys().isdisjoint(stream.payload_types))
+        return next(known, found[0])
     for stream in found:
         if stream.ssrc == ssrc:
             return stream
@@ -178,7 +187,7 @@ def _chosen(path: Path, data: bytes, ssrc: int | None) -> Stream:
     raise ProfileError(f"{path} has no stream 0x{ssrc:08X}; --ssrc may be one of {there}.")
 
 
-def _of_stream(path: Path, stream: Stream, *, is_spoken: bool) -> Recording:
+def _of_stream(path: Path, stream: Stream, of: int, *, is_spoken: bool) -> Recording:
     types = stream.payload_types
     codec = next((STATIC[number] for number in types if number in STATIC), None)
     if codec is None and not is_spoken:
@@ -202,7 +211,8 @@ def _of_stream(path: Path, stream: Stream, *, is_spoken: bool) -> Recording:
     packets = _spoken(counted, frame_ms) if is_spoken else _renumbered(counted)
     return Recording(
         path.stem,
-        f"{stream}, {codec.name if codec and not is_spoken else 'spoken'}, {len(packets):,} packets",
+        f"{stream}, {codec.name if codec and not is_spoken else 'spoken'}, {len(packets):,} packets"
+        + (f", one of {of} streams" if of > 1 else ""),
         {DYNAMIC: Linear(SPEECH_HZ)} if is_spoken else STATIC,
         sorted(map(Arrival, packets, counted.at_ms.tolist()), key=lambda arrival: arrival.at_ms),
         frame_ms,

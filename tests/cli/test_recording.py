@@ -76,6 +76,14 @@ def test_the_stream_may_be_named(tmp_path: Path) -> None:
         recording(file, 5)
 
 
+def test_what_can_be_decoded_goes_before_what_is_longer(tmp_path: Path) -> None:
+    packets = [(2.0 * k, voice(k, payload_type=97, ssrc=9)) for k in range(200)] + [
+        (20.0 * k, voice(k)) for k in range(20)
+    ]
+    one = recording(capture(tmp_path / "a.pcapng", *packets))
+    assert one.note.endswith("PCMA, 20 packets, one of 2 streams")
+
+
 def test_a_codec_that_is_not_here_can_be_spoken_over(tmp_path: Path) -> None:
     file = capture(tmp_path / "a.pcapng", *((20.0 * k, voice(k, payload_type=104, clock=320)) for k in range(50)))
     with pytest.raises(ProfileError, match=r"payload type 104.*--speech"):
