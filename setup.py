@@ -43,6 +43,7 @@ setup(
             "wraparound": False,
             "cdivision": True,
             "initializedcheck": False,
+            "emit_code_comments": False,
         },
     ),
 )

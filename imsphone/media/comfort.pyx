@@ -13,6 +13,8 @@ A block is a pause when it lies 34 dB below the loudest, or within 6 dB of the b
 samples.
 """
 
+from imsphone.media.pcm cimport samples_in
+
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
@@ -38,14 +40,15 @@ cdef class Comfort:
         self.is_described = self.has_quiet = False
         memset(self.quiet, 0, sizeof(self.quiet))
 
-    def heard(self, short[::1] pcm not None):
+    def heard(self, pcm):
         """True sound was played, 10 ms at a time."""
-        if pcm.shape[0]:
-            self.listen(&pcm[0], pcm.shape[0])
+        sound = np.ascontiguousarray(pcm, np.int16)
+        self.listen(samples_in(sound), sound.size)
 
-    def pauses_in(self, short[::1] pcm not None):
+    def pauses_in(self, pcm):
         """Whether nobody speaks in it."""
-        return pcm.shape[0] == 0 or self.is_pause(&pcm[0], pcm.shape[0])
+        sound = np.ascontiguousarray(pcm, np.int16)
+        return self.is_pause(samples_in(sound), sound.size)
 
     def described(self, bytes payload not None):
         """The peer sent the payload of RFC 3389."""
@@ -54,9 +57,7 @@ cdef class Comfort:
     def made(self, int n):
         """The next `n` samples of noise."""
         sound = np.zeros(n, np.int16)
-        cdef short[::1] view = sound
-        if n:
-            self.make(&view[0], n)
+        self.make(samples_in(sound), n)
         return sound
 
     cdef void listen(self, const short *pcm, int n) noexcept nogil:

@@ -15,6 +15,7 @@ over more after a longer gap (appendix I: up to 10 ms). Lengths in samples.
 """
 
 from imsphone.media.comfort cimport Comfort
+from imsphone.media.pcm cimport samples_in
 from imsphone.media.pitch cimport Pitch, find
 from imsphone.media.stretch cimport fade
 
@@ -41,25 +42,23 @@ cdef class Concealment:
         self.is_active = False
         self.made = 0
 
-    def begins(self, short[::1] history not None):
+    def begins(self, history):
         """A gap begins after `history` (`HISTORY_MS` or more of what was heard last)."""
-        if history.shape[0] * 1000 < HISTORY_MS * self.clock_hz:
+        sound = np.ascontiguousarray(history, np.int16)
+        if sound.size * 1000 < HISTORY_MS * self.clock_hz:
             raise ValueError(f"{HISTORY_MS} ms of history are needed")
-        self.begin(&history[0] + history.shape[0])
+        self.begin(samples_in(sound) + <int> sound.size)
 
     def makes(self, int n):
         """The next `n` samples."""
         sound = np.zeros(n, np.int16)
-        cdef short[::1] view = sound
-        if n:
-            self.make(&view[0], n)
+        self.make(samples_in(sound), n)
         return sound
 
-    def merges(self, short[::1] pcm not None, int most=0):
+    def merges(self, pcm, int most=0):
         """`pcm`, the true sound again, without at most `most` samples of its beginning, faded in; the gap ends."""
-        sound = np.array(pcm)
-        cdef short[::1] view = sound
-        return sound[: sound.size - (self.merge(&view[0], sound.size, most) if sound.size else 0)]
+        sound = np.array(pcm, np.int16)
+        return sound[: sound.size - self.merge(samples_in(sound), sound.size, most)]
 
     cdef void begin(self, const short *end) noexcept nogil:
         """A gap begins; what was heard last ends at `end`."""

@@ -12,6 +12,7 @@ with them makes silence, never an error.
 
 from imsphone.media.buffer cimport Waiting
 from imsphone.media.comfort cimport Comfort
+from imsphone.media.pcm cimport samples_in
 
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove, memset
@@ -34,7 +35,6 @@ cdef class Decoder:
 
     def __cinit__(self, codecs):
         cdef int payload_type
-        cdef short[::1] table
         self.codecs = dict(codecs)
         self.clock_hz = next(iter(self.codecs.values())).clock_hz
         if not 8000 <= self.clock_hz <= 48000 or self.clock_hz % 4000:
@@ -47,8 +47,8 @@ cdef class Decoder:
                 self.tables[payload_type] = <short *> malloc(256 * sizeof(short))
                 if self.tables[payload_type] == NULL:
                     raise MemoryError
-                table = codec.decode(bytes(range(256)))
-                memcpy(self.tables[payload_type], &table[0], 256 * sizeof(short))
+                table = np.ascontiguousarray(codec.decode(bytes(range(256))), np.int16)
+                memcpy(self.tables[payload_type], samples_in(table), 256 * sizeof(short))
                 self.kinds[payload_type] = TABLE
             elif codec.name == "L16" and sys.byteorder == "little":
                 self.kinds[payload_type] = LINEAR
@@ -66,15 +66,13 @@ cdef class Decoder:
         """The samples of a payload from `begin` on."""
         cdef Waiting waiting
         cdef const unsigned char *data = payload
-        cdef short[::1] view
         memset(&waiting, 0, sizeof(waiting))
         waiting.payload_type, waiting.size = payload_type & 127, <int> len(payload)
         waiting.data = <unsigned char *> data
         waiting.samples = self.samples_in(waiting.payload_type, payload)
-        sound = np.zeros(max(waiting.samples, 1), np.int16)
-        view = sound
+        sound = np.zeros(waiting.samples, np.int16)
         if begin < waiting.samples:
-            self.decode(&waiting, begin, &view[0], Comfort(self.clock_hz))
+            self.decode(&waiting, begin, samples_in(sound), Comfort(self.clock_hz))
         return sound[: max(0, waiting.samples - begin)]
 
     cdef int samples_in(self, int payload_type, bytes payload):
@@ -111,9 +109,8 @@ cdef class Decoder:
 
     cdef void decode_foreign(self, Waiting *waiting, short *out) noexcept with gil:
         """All samples by a codec written in Python; silence where it gives less."""
-        cdef short[::1] pcm = np.ascontiguousarray(
+        pcm = np.ascontiguousarray(
             self.codecs[waiting.payload_type].decode(<bytes> waiting.data[:waiting.size]), np.int16)
-        cdef int n = min(<int> pcm.shape[0], waiting.samples)
-        if n:
-            memcpy(out, &pcm[0], n * sizeof(short))
+        cdef int n = min(<int> pcm.size, waiting.samples)
+        memcpy(out, samples_in(pcm), n * sizeof(short))
         memset(out + n, 0, (waiting.samples - n) * sizeof(short))

@@ -8,9 +8,13 @@ twice: over all shifts at about 4 kHz, where voices have their pitch and a sixte
 best at the full rate. Periods and windows are in samples.
 """
 
+from imsphone.media.pcm cimport samples_in
+
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 from libc.string cimport memset
+
+import numpy as np
 
 cdef enum:
     COARSE_HZ = 4000
@@ -19,15 +23,17 @@ cdef enum:
 SHORTEST_MS, LONGEST_MS = 2.5, 15.0
 
 
-def pitch_of(short[::1] pcm not None, int window, int shortest, int longest, int clock_hz):
+def pitch_of(pcm, int window, int shortest, int longest, int clock_hz):
     """The shift between `shortest` and `longest` at which the last `window` samples repeat best, and how well.
 
     Likeness: 1 the same, 0 nothing in common. Needs `window + longest` samples. Silence repeats perfectly.
     """
     cdef Pitch pitch
-    if shortest < 1 or longest < shortest or window * 1000 < clock_hz or pcm.shape[0] < window + longest:
-        raise ValueError(f"{window} + {longest} samples are needed to look for a pitch, not {pcm.shape[0]}")
-    pitch = find(&pcm[pcm.shape[0] - window], -1, window, shortest, longest, clock_hz, 0.0)
+    sound = np.ascontiguousarray(pcm, np.int16)
+    cdef int n = sound.size
+    if shortest < 1 or longest < shortest or window * 1000 < clock_hz or n < window + longest:
+        raise ValueError(f"{window} + {longest} samples are needed to look for a pitch, not {n}")
+    pitch = find(samples_in(sound) + n - window, -1, window, shortest, longest, clock_hz, 0.0)
     return pitch.period, pitch.likeness
 
 

@@ -11,6 +11,7 @@ Source of the idea: Verhelst and Roelands, "An overlap-add technique based on wa
 Lengths in samples.
 """
 
+from imsphone.media.pcm cimport samples_in
 from imsphone.media.pitch cimport Pitch, find
 
 from libc.string cimport memcpy, memmove
@@ -28,25 +29,23 @@ cdef float HISS = 0.35
 cdef float LONGER = 0.1
 
 
-def shortened(short[::1] pcm not None, int clock_hz, int most, bint is_pause=False):
+def shortened(pcm, int clock_hz, int most, bint is_pause=False):
     """`pcm` (25 ms or more, to be heard next) without one period, at most `most` samples; the same where none fits."""
-    sound = np.array(pcm)
-    cdef short[::1] view = sound
-    return sound[: sound.size - shorten(&view[0], sound.size, clock_hz, most, is_pause)] if sound.size else sound
+    sound = np.array(pcm, np.int16)
+    return sound[: sound.size - shorten(samples_in(sound), sound.size, clock_hz, most, is_pause)]
 
 
-def lengthened(short[::1] history not None, short[::1] pcm not None, int clock_hz, int most, bint is_pause=False,
+def lengthened(history, pcm, int clock_hz, int most, bint is_pause=False,
                bint is_urgent=False):
     """`pcm` (to be heard next) with one period more, at most `most` samples; the same where none fits.
 
     `history` (`most` samples or more) is what was heard just before.
     """
-    if history.shape[0] < most:
-        raise ValueError(f"{most} samples of history are needed, not {history.shape[0]}")
-    sound = np.concatenate((history, pcm, np.zeros(max(0, most), np.int16)))
-    cdef short[::1] view = sound
-    cdef int begin = history.shape[0], n = pcm.shape[0]
-    return sound[begin : begin + n + (lengthen(&view[begin], n, clock_hz, most, is_pause, is_urgent) if n else 0)]
+    if history.size < most:
+        raise ValueError(f"{most} samples of history are needed, not {history.size}")
+    sound = np.concatenate((history, pcm, np.zeros(max(0, most), np.int16))).astype(np.int16)
+    cdef int begin = history.size, n = pcm.size
+    return sound[begin : begin + n + lengthen(samples_in(sound) + begin, n, clock_hz, most, is_pause, is_urgent)]
 
 
 cdef int shorten(short *pcm, int n, int clock_hz, int most, bint is_pause) noexcept nogil:
