@@ -114,7 +114,8 @@ class _View:
         pulls = (self.at_s >= begin_s) & (self.at_s <= end_s)
         axes.plot(self.came_s, self.under_way_ms, ".", color=ARRIVED, markersize=3, label="packets under way")
         late = self.is_late
-        axes.plot(self.came_s[late], self.under_way_ms[late], "x", color=MADE, markersize=5, label="too late")
+        if late.any():
+            axes.plot(self.came_s[late], self.under_way_ms[late], "x", color=MADE, markersize=5, label="too late")
         axes.plot(self.at_s, self.target_ms, "--", color=WANTED, linewidth=1, label="target")
         axes.plot(self.at_s, self.delay_ms, "-", color=HEARD_AT, linewidth=1.2, label="heard")
         for is_so, marker, colour, label in (
