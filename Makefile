@@ -16,8 +16,8 @@ test: .venv/ready-test
 	mypy
 	python -m pytest $(ARGS)
 
-.venv/ready-%: pyproject.toml packaging/linux/setup
+.venv/ready-%: pyproject.toml setup.py packaging/linux/setup $(wildcard imsphone/media/*.pyx imsphone/media/*.pxd)
 	@PYTHON="$(PYTHON)" packaging/linux/setup $*
 
 clean:
-	rm -rf .venv build dist imsphone.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist imsphone/media/*.c imsphone/media/*.so imsphone.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

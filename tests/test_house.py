@@ -43,7 +43,7 @@ DRAWERS = frozenset("util utils common misc helper helpers manager managers hand
 DRAWER_CLASSES = ("Manager", "Helper", "Handler", "Factory", "Impl")
 MOST_LINES = 400
 DISTRIBUTIONS = {"dns": "dnspython", "PySide6": "PySide6-Essentials", "pjsua2": "pjsua2-python"}
-TEST_TOOLS = ("pytest", "_pytest", "libc")  # the plug-in's host, and C's own library
+TEST_TOOLS = ("pytest", "_pytest", "libc", "cpython")  # the plug-in's host, C's own library and Python's to Cython
 APART = ("bench", "interop", "journeys", "screens", "soak", "wire")  # tests that mirror no source file
 
 

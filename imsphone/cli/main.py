@@ -33,6 +33,7 @@ _COMMANDS = {
     "call": "Call somebody: with the sound card, or with files.",
     "lab": "Run the built-in IMS network until Ctrl-C.",
     "trace": "Draw the ladder of a recorded trace, or turn it into pcapng.",
+    "playout": "Replay recorded arrivals or a capture through the playout buffer, and measure it.",
     "doctor": "Look at this machine and a profile: what would keep a call from working?",
     "profile": "Show a profile and keep its secrets.",
     "engine": "Serve a phone to a window: JSON lines on standard input and output.",

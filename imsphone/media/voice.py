@@ -157,7 +157,7 @@ class Voice:
         mean_ms = playout.delays.mean_ms
         round_trip_ms = None if self._round_trip_s is None else self._round_trip_s * 1000
         delay_ms = self.ptime_ms + (round_trip_ms or 0.0) / 2 + mean_ms
-        r = rating(delay_ms, playout.concealed_percent, playout.burst_ratio)
+        r = rating(delay_ms, playout.counts.concealed_percent, playout.bursts.burst_ratio)
         remote_lost = self._remote_lost
         return Measured(
             sent=self._sent,
@@ -170,7 +170,7 @@ class Voice:
             playout_p95_ms=playout.delays.p95_ms,
             target_ms=playout.target_ms,
             fill_ms=playout.fill_ms,
-            concealed_percent=playout.concealed_percent,
+            concealed_percent=playout.counts.concealed_percent,
             r=r,
             mos=mos_of(r),
             round_trip_ms=round_trip_ms,

@@ -5,28 +5,44 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imsphone.media.buffer import MOST_PACKETS, PacketBuffer, Waiting
-from imsphone.rtp.packet import Packet
+from imsphone.media.buffer import FULL, PUT, TAKEN, PacketBuffer
 
-PACKET = Packet(8, 0, 0, 1, bytes(160))
+MOST = 256
 
 
-@given(st.lists(st.integers(-5000, 5000), max_size=2 * MOST_PACKETS))
+@given(st.lists(st.integers(-5000, 5000), max_size=2 * MOST))
 def test_they_leave_in_order_each_once_and_never_too_many(timestamps: list[int]) -> None:
     buffer = PacketBuffer()
-    taken = [timestamp for timestamp in timestamps if buffer.insert(Waiting(timestamp, 0, 160, PACKET))]
-    assert len(buffer) == len(taken) <= MOST_PACKETS
-    assert buffer.samples == 160 * len(taken)
-    assert [buffer.pop().timestamp for _ in taken] == sorted(set(taken))
-    assert buffer.first is None
+    expected: set[int] = set()
+    for timestamp in timestamps:
+        result = buffer.put(timestamp, 7, 160, 8, timestamp.to_bytes(4, "big", signed=True))
+        assert (result == TAKEN) == (timestamp in expected)
+        if result == FULL:
+            assert len(expected) == MOST
+            expected.discard(min(expected | {timestamp}))
+            if timestamp < min(expected):
+                continue
+        expected.add(timestamp)
+    assert len(buffer) == len(expected)
+    assert buffer.samples == 160 * len(expected)
+    left = [buffer.take() for _ in expected]
+    assert [packet and packet[0] for packet in left] == sorted(expected)
+    assert all(packet and packet[4] == packet[0].to_bytes(4, "big", signed=True) for packet in left)
+    assert buffer.take() is None
 
 
-def test_the_first_can_be_seen_and_all_forgotten() -> None:
+def test_of_too_many_the_oldest_goes() -> None:
     buffer = PacketBuffer()
-    for timestamp in (480, 160, 320):
-        assert buffer.insert(Waiting(timestamp, 0, 160, PACKET))
-    assert not buffer.insert(Waiting(320, 7, 160, PACKET))
-    assert buffer.first is not None
-    assert buffer.first.timestamp == 160
-    buffer.clear()
-    assert len(buffer) == 0
+    assert [buffer.put(160 * k, k, 160, 8, b"") for k in range(MOST + 1)] == [PUT] * MOST + [FULL]
+    assert buffer.put(0, 0, 160, 8, b"") == FULL, "and an older one does not even come in"
+    assert buffer.take() == (160, 1, 160, 8, b"")
+
+
+def test_it_knows_how_far_the_sound_reaches() -> None:
+    buffer = PacketBuffer()
+    for timestamp in (160, 320, 640):
+        buffer.put(timestamp, 0, 160, 8, bytes(160))
+    assert buffer.reach_from(160) == 320
+    assert buffer.reach_from(200) == 280
+    assert buffer.reach_from(0) == 0
+    assert buffer.reach_from(640) == 160

@@ -91,17 +91,31 @@ def test_whatever_comes_a_pull_gives_10_ms(steps: list[Packet | None]) -> None:
     counts = playout.counts
     assert min(counts.played, counts.late, counts.lost, counts.duplicated, counts.concealed) >= 0
     assert counts.concealed <= counts.sounded + 8 * playout.fill_ms
-    assert 0 <= playout.concealed_percent <= 100
+    assert 0 <= playout.counts.concealed_percent <= 100
     assert playout.target_ms >= 0
-    assert playout.burst_ratio >= 1
+    assert playout.bursts.burst_ratio >= 1
 
 
-def test_memory_is_bounded_whatever_is_sent_without_a_pull() -> None:
+def test_a_flood_leaves_a_bounded_buffer() -> None:
     playout = Playout({8: PCMA})
-    for k in range(5000):
-        playout.insert(Packet(8, k & 0xFFFF, k * 80, 1, bytes(80)), k)
+    packets = [Packet(8, k & 0xFFFF, k * 80, 1, bytes(80)) for k in range(1 << 16)]
+    for _ in range(16):
+        for packet in packets:
+            playout.insert(packet, 0)
     assert playout.fill_ms <= 2560
-    assert playout.counts.late > 4000, "what found no room is counted"
+    assert playout.counts.late + playout.counts.duplicated > 65000, "what found no room is counted"
+    assert playout.pull().shape == (80,)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 6000), st.sampled_from([1, 79, 80, 160, 480, 960, 1919, 1921, 65000]))))
+def test_packets_of_any_length_may_overlap(steps: list[tuple[int, int]]) -> None:
+    playout = Playout({8: PCMA})
+    for k, (timestamp, size) in enumerate(steps):
+        playout.insert(Packet(8, k, timestamp, 1, bytes(size)), k)
+        assert playout.pull().shape == (80,)
+    for _ in range(100):
+        assert np.abs(playout.pull().astype(int)).max() <= 32768
 
 
 def test_before_the_first_packet_there_is_silence_and_nothing_is_counted() -> None:
@@ -116,11 +130,11 @@ def test_before_the_first_packet_there_is_silence_and_nothing_is_counted() -> No
 
 @pytest.mark.parametrize("samples", [80, 160, 240, 320, 480])
 def test_on_a_steady_network_every_sample_is_heard(samples: int) -> None:
-    """Once the first caution is gone (it takes 5 s), nothing is touched: sample for sample what was sent."""
+    """Once the first caution is gone, a period now and then, nothing is touched: sample for sample what was sent."""
     heard, playout = play(packets(samples=samples), 26000)
     end, position = heard.size, playout.position
     assert position is not None
-    after = 12 * 8000
+    after = 15 * 8000
     assert (heard[after:end] == HEARD[after - end + position : position]).all()
     assert playout.counts.lost == playout.counts.late == playout.counts.concealed == 0
     assert 0 <= playout.delays.mean_ms < 40
@@ -156,10 +170,10 @@ def test_what_is_lost_is_made_up_and_counted(burst: int) -> None:
     _, playout = play(lossy, 26220)
     counts = playout.counts
     assert counts.lost == gone
-    assert counts.bursts == gone // burst
+    assert playout.bursts.gaps == gone // burst
     assert counts.concealed == pytest.approx(gone * FRAME, rel=0.01)
-    assert playout.concealed_percent == pytest.approx(100 * gone / 1311, abs=0.1)
-    assert playout.burst_ratio == pytest.approx(max(1.0, burst * (1 - gone / 1311)), abs=0.01)
+    assert playout.counts.concealed_percent == pytest.approx(100 * gone / 1311, abs=0.1)
+    assert playout.bursts.burst_ratio == pytest.approx(max(1.0, burst * (1 - gone / 1311)), abs=0.01)
 
 
 def test_what_comes_too_late_was_not_lost() -> None:
@@ -186,6 +200,91 @@ def test_a_tone_with_losses_does_not_click() -> None:
     assert steepest(heard[1000:]) < 1.6 * steepest(tone)
 
 
+# Modes --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("delay_ms", [40.0, 120.0])
+def test_a_fixed_delay_is_kept(delay_ms: float) -> None:
+    playout = Playout({8: PCMA}, minimum_ms=delay_ms, maximum_ms=delay_ms)
+    play(jittered(30), 20000, playout)
+    assert playout.target_ms == pytest.approx(delay_ms, abs=12)
+    assert playout.delays.mean_ms == pytest.approx(delay_ms, abs=12)
+
+
+def test_the_delay_stays_within_its_bounds() -> None:
+    low, high = Playout({8: PCMA}, minimum_ms=50.0), Playout({8: PCMA}, maximum_ms=20.0)
+    play(packets(), 20000, low)
+    play(jittered(80), 20000, high)
+    assert low.delays.mean_ms > 45
+    assert high.delays.mean_ms < 80
+
+
+def test_lips_are_waited_for() -> None:
+    plain, waiting = Playout({8: PCMA}), Playout({8: PCMA}, offset_ms=80.0)
+    play(packets(), 20000, plain)
+    play(packets(), 20000, waiting)
+    assert waiting.delays.mean_ms - plain.delays.mean_ms == pytest.approx(80, abs=10)
+
+
+def test_counting_tells_the_same_without_a_sound() -> None:
+    _, playing = play(jittered(60), 26000)
+    heard, counting = play(jittered(60), 26000, Playout({8: PCMA}, is_counting=True))
+    assert not heard.any()
+    assert counting.counts.played == pytest.approx(playing.counts.played, abs=3)
+    assert counting.delays.mean_ms == pytest.approx(playing.delays.mean_ms, abs=5)
+    assert counting.counts.concealed_percent == pytest.approx(playing.counts.concealed_percent, abs=0.2)
+
+
+def test_the_same_run_gives_the_same_sound() -> None:
+    rough = [c for k, c in enumerate(jittered(80)) if k % 30]
+    assert (play(rough, 26000)[0] == play(rough, 26000)[0]).all()
+
+
+def test_a_pull_can_fill_what_is_there_already() -> None:
+    playout, twin, out = Playout({8: PCMA}), Playout({8: PCMA}), np.zeros(80, np.int16)
+    for _, packet in packets()[:100]:
+        for one in (playout, twin):
+            one.insert(packet, 0)
+        playout.pull_into(out)
+        assert (out == twin.pull()).all()
+    with pytest.raises(ValueError, match="10 ms are 80 samples"):
+        playout.pull_into(np.zeros(81, np.int16))
+
+
+# What a stream may do -----------------------------------------------------------------------------------------------
+
+
+def test_the_payload_type_may_change_and_nobody_notices() -> None:
+    mixed = [
+        (at, p._replace(payload_type=0, payload=PCMU.encode(PCMA.decode(p.payload))) if k // 50 % 2 else p)
+        for k, (at, p) in enumerate(packets())
+    ]
+    heard, playout = play(mixed, 20000)
+    assert playout.counts.concealed == 0
+    assert pesq_mean(SPEECH[:160000], heard, 8000) > 3.8
+
+
+def test_a_described_silence_is_filled_with_noise_and_is_no_loss() -> None:
+    """RFC 3389: payload type 13 and its level, then nothing until somebody speaks."""
+    sid = (5000.0, Packet(13, 250, 40000, 1, bytes([40])))
+    talk = [*packets(SPEECH[:40000]), sid, *packets(SPEECH[56000:80000], sequence=251, timestamp=56000, at_ms=7000)]
+    heard, playout = play(talk, 9900)
+    assert playout.counts.concealed == playout.counts.lost == 0
+    level = np.sqrt(np.mean(heard[48000:55000].astype(float) ** 2))
+    assert level == pytest.approx(328, rel=0.3)
+
+
+def test_no_step_is_longer_than_the_sound_itself_makes() -> None:
+    """Whatever is lost, late, stretched: a steady tone never clicks."""
+    tone = (6000 * np.sin(2 * np.pi * 300 * np.arange(160000) / 8000)).astype(np.int16)
+    chance = np.random.default_rng(4)
+    rough = [(at + chance.exponential(25), p) for at, p in packets(tone) if chance.random() > 0.05]
+    heard, playout = play(rough, 19900)
+    assert playout.counts.inserted > 0
+    assert playout.counts.removed > 0
+    assert steepest(heard[4000:]) < 1.7 * steepest(tone)
+
+
 # What the network does to time --------------------------------------------------------------------------------------
 
 
@@ -197,11 +296,11 @@ def jittered(span_ms: float, seed: int = 1) -> list[Coming]:
 def test_jitter_is_waited_for_and_hardly_heard() -> None:
     heard, playout = play(jittered(60), 26220)
     assert playout.counts.lost == 0
-    assert playout.concealed_percent < 0.5
+    assert playout.counts.concealed_percent < 0.5
     assert 45 < playout.target_ms < 80
     assert playout.delays.mean_ms == pytest.approx(60, abs=15)
     assert playout.delays.p95_ms < 90
-    assert pesq_mean(SPEECH, heard, 8000) > 3.5
+    assert pesq_mean(SPEECH, heard, 8000) > 3.3
 
 
 def test_the_delay_comes_down_when_the_network_calms() -> None:
@@ -230,7 +329,7 @@ def test_a_stall_is_survived_and_made_up_for() -> None:
 def test_clocks_that_drift_apart_are_followed(ppm: int) -> None:
     drifting = [(at * (1 + ppm / 1e6), packet) for at, packet in packets(np.tile(SPEECH, 3))]
     _, playout = play(drifting, 78000)
-    assert playout.concealed_percent < 0.2
+    assert playout.counts.concealed_percent < 0.2
     assert playout.counts.lost == playout.counts.late == 0
     assert playout.delays.p95_ms < 45
 
@@ -242,7 +341,7 @@ def test_the_pause_of_a_sender_that_is_silent_is_no_loss() -> None:
     _, playout = play(talk, 10000)
     assert playout.counts.lost == playout.counts.late == 0
     assert playout.counts.concealed == 0
-    assert playout.counts.played == 450
+    assert playout.counts.played >= 448, "all but those not yet due"
 
 
 def test_a_sender_that_begins_anew_is_heard_at_once() -> None:

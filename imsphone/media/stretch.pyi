@@ -1,0 +1,9 @@
+import numpy as np
+import numpy.typing as npt
+
+Pcm = npt.NDArray[np.int16]
+
+def shortened(pcm: Pcm, clock_hz: int, most: int, is_pause: bool = ...) -> Pcm: ...
+def lengthened(
+    history: Pcm, pcm: Pcm, clock_hz: int, most: int, is_pause: bool = ..., is_urgent: bool = ...
+) -> Pcm: ...
