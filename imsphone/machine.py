@@ -21,7 +21,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
-Transport = Literal["UDP", "TCP"]
+Transport = Literal["UDP", "TCP", "ESP"]
 
 
 class Address(NamedTuple):

@@ -25,7 +25,7 @@ LAYERS = (
     ("machine", "events", "errors", "assets"),
     ("ladder", "trace", "pcapng", "label", "redaction", "profile"),
     ("sip",),
-    ("sdp", "rtp", "usim"),
+    ("sdp", "rtp", "usim", "ipsec"),
     ("ims", "lab", "media"),
     ("net", "audio", "store", "lab.serve"),
     ("phone", "call", ""),  # "": imsphone/__init__.py, the shop window

@@ -1,0 +1,131 @@
+"""All associations of one host: what leaves on a protected flow is sealed, what comes in is opened or dropped.
+
+    Send(data, UDP flow) ──▶ seal ──▶ ESP packet, Flow("ESP", host, host) ──▶ raw socket, or the World
+    ESP packet ────────────▶ open ──▶ data, UDP flow                       by SPI, then by selectors
+    a port that `guards` names takes and gives nothing but ESP, also after its associations are gone: what would leave
+    unprotected then is lost, and what comes unprotected is dropped                                 TS 33.203 7.4
+
+Two ways to name a protected flow. With a client port as its local end it says which set it means. From server port to
+server port it does not: that is how an answer goes by its Via, and how a P-CSCF reaches a phone; it takes the set that
+was last heard on, so that a new set is used once it has carried something, and the old one until then (TS 33.203 7.4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from imsphone.ipsec import datagram
+from imsphone.ipsec.esp import HEAD, Opener, Sealer
+from imsphone.ipsec.sa import Association, Associations
+from imsphone.machine import Address, Flow
+
+ESP_PORT = 0  # ESP has no ports; a Flow wants one
+
+
+class Packet(NamedTuple):
+    """An ESP packet or an opened message, the flow it is on, and for the latter the association."""
+
+    data: bytes
+    flow: Flow
+
+
+class Counted(NamedTuple):
+    """One association with what has passed it."""
+
+    association: Association
+    is_inbound: bool
+    packets: int
+    forged: int = 0
+    replayed: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Set:
+    associations: Associations
+    sealers: tuple[Sealer, ...]
+    openers: tuple[Opener, ...]
+
+
+class Shield:
+    """The associations of a host, by SPI and by flow."""
+
+    def __init__(self) -> None:
+        self._sets: list[_Set] = []  # the one last heard on comes last
+        self._by_spi: dict[tuple[str, int], tuple[_Set, Association, Opener]] = {}
+        self._ports: set[Address] = set()
+
+    def protect(self, associations: Associations) -> None:
+        """From now on these are used."""
+        suite, keys = associations.suite, associations.keys
+        held = _Set(
+            associations,
+            tuple(Sealer(one.spi, suite, keys) for one in associations.outbound),
+            tuple(Opener(one.spi, suite, keys) for one in associations.inbound),
+        )
+        self._sets.insert(0, held)
+        self._ports |= {associations.own_client, associations.own_server}
+        for association, opener in zip(associations.inbound, held.openers, strict=True):
+            self._by_spi[association.target.host, association.spi] = held, association, opener
+
+    def release(self, associations: Associations) -> None:
+        """From now on these are not."""
+        self._sets = [held for held in self._sets if held.associations != associations]
+        self._by_spi = {spi: entry for spi, entry in self._by_spi.items() if entry[0].associations != associations}
+
+    def guards(self, flow: Flow) -> bool:
+        """Whether this flow's own port is a protected one."""
+        return flow.local in self._ports
+
+    def seal(self, data: bytes, flow: Flow) -> Packet | None:
+        """The ESP packet for a message on this flow, None where no association covers it."""
+        found = self._sealer(flow)
+        if found is None:
+            return None
+        sealer, association = found
+        packet = sealer.seal(datagram.write(association.source, association.target, data), datagram.UDP)
+        return None if packet is None else Packet(packet, _between(flow))
+
+    def open(self, data: bytes, flow: Flow) -> Packet | None:
+        """The message in an ESP packet and its flow, None where the packet is to be dropped."""
+        if len(data) < HEAD.size:
+            return None
+        entry = self._by_spi.get((flow.local.host, HEAD.unpack_from(data)[0]))
+        if entry is None:
+            return None
+        held, association, opener = entry
+        opened = opener.open(data) if association.source.host == flow.remote.host else None
+        if opened is None or opened.next_header != datagram.UDP:
+            return None
+        inner = datagram.read(association.source.host, association.target.host, opened.payload)
+        ports = (association.source.port, association.target.port)
+        if inner is None or (inner.source_port, inner.target_port) != ports:  # RFC 4301 5.2: the selectors
+            return None
+        self._sets.remove(held)
+        self._sets.append(held)
+        return Packet(inner.data, Flow("UDP", association.target, association.source))
+
+    def counted(self) -> list[Counted]:
+        """Every association with what has passed it."""
+        counted: list[Counted] = []
+        for held in self._sets:
+            for association, sealer in zip(held.associations.outbound, held.sealers, strict=True):
+                counted.append(Counted(association, False, sealer.sequence))
+            for association, opener in zip(held.associations.inbound, held.openers, strict=True):
+                counted.append(Counted(association, True, opener.received, opener.forged, opener.replayed))
+        return counted
+
+    def _sealer(self, flow: Flow) -> tuple[Sealer, Association] | None:
+        ends = (flow.local, flow.remote)
+        for held in reversed(self._sets):
+            for sealer, association in zip(held.sealers, held.associations.outbound, strict=True):
+                if ends == (association.source, association.target):
+                    return sealer, association
+        for held in reversed(self._sets):
+            if ends == (held.associations.own_server, held.associations.peer_server):
+                return held.sealers[0], held.associations.outbound[0]
+        return None
+
+
+def _between(flow: Flow) -> Flow:
+    return Flow("ESP", Address(flow.local.host, ESP_PORT), Address(flow.remote.host, ESP_PORT))
