@@ -15,7 +15,7 @@ CK, IK = bytes(range(16)), bytes(range(16, 32))
 SPI = 0x1234ABCD
 PAYLOAD = datagram.write(Address("10.9.1.2", 40001), Address("10.9.1.1", 6100), b"OPTIONS sip:a SIP/2.0\r\n\r\n")
 
-# Made by scapy 2.6's IPsec layer for UDP 10.9.1.2:40001 → 10.9.1.1:6100, sequence 7, with our IVs.
+# Made by scapy 2.8's IPsec layer for UDP 10.9.1.2:40001 → 10.9.1.1:6100, sequence 7, with our IVs.
 CLEAR = "9c4117d4002190f44f5054494f4e53207369703a61205349502f322e300d0a0d0a010111"
 CBC = (
     "b9322f19c62b38e9bed82bd3e67b1319d1a779f4525e0d91578bc12401645ecacec20748d9761208caa962407d851ce3340299cbad36c55a"
