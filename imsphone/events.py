@@ -43,7 +43,8 @@ class Registered(Event):
     """The network holds our contact for `expires_s` seconds from now.
 
     `impus` are the identities of P-Associated-URI, the default one first; `service_route` the route of every later
-    request outside a dialog (RFC 3608).
+    request outside a dialog (RFC 3608). `protection` names the algorithms of IPsec ("hmac-sha-1-96/aes-cbc"), empty
+    where messages go in the clear.
     """
 
     impu: str
@@ -51,6 +52,7 @@ class Registered(Event):
     service_route: tuple[str, ...]
     expires_s: int
     is_refresh: bool = False
+    protection: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

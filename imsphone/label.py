@@ -1,6 +1,6 @@
 """What a message is called, from a look at its octets: `INVITE (SDP)`, `401 Unauthorized`, `MAR`, `NAPTR? ims.example`.
 
-    octets ──▶ protocol_of ──▶ SIP RTP RTCP DIAMETER DNS OTHER
+    octets ──▶ protocol_of ──▶ SIP RTP RTCP DIAMETER DNS OTHER         (ESP is known by its flow)
            └─▶ label_of ─────▶ the word over the arrow of a ladder, the summary in a trace
 
 Nothing is parsed further than the name needs, and nothing is believed: these are the octets of strangers, drawn even
@@ -14,7 +14,7 @@ from typing import Literal
 
 from imsphone.redaction import is_diameter, read_avp
 
-Protocol = Literal["SIP", "RTP", "RTCP", "DIAMETER", "DNS", "OTHER"]
+Protocol = Literal["SIP", "RTP", "RTCP", "DIAMETER", "DNS", "ESP", "OTHER"]
 
 _SIP = re.compile(
     rb"[\r\n]*(?:SIP/\d\S* +(?P<status>\d+) *(?P<reason>[^\r\n]*)"
@@ -61,9 +61,14 @@ def protocol_of(data: bytes) -> Protocol:
     return "OTHER"
 
 
-def label_of(data: bytes) -> str:
-    """One line, at most 60 characters, none of them a control character; never empty."""
-    match protocol_of(data):
+def label_of(data: bytes, protocol: Protocol | None = None) -> str:
+    """One line, at most 60 characters, none of them a control character; never empty.
+
+    `protocol` is for who knows it: an ESP packet looks like nothing.
+    """
+    match protocol or protocol_of(data):
+        case "ESP" if len(data) >= 8:
+            label = f"ESP {data[:4].hex()} #{int.from_bytes(data[4:8], 'big')}"
         case "SIP":
             label = _sip_label(data)
         case "DIAMETER":

@@ -30,7 +30,7 @@ _SECTION, _INTERFACE, _NAMES, _PACKET = 0x0A0D0D0A, 1, 4, 6
 _RAW = 101
 _COMMENT, _TIME_RESOLUTION, _APPLICATION = 1, 9, 4
 _NRB_IPV4, _NRB_IPV6 = 1, 2
-_UDP, _TCP = 17, 6
+_UDP, _TCP, _ESP = 17, 6, 50
 _SYN, _ACK, _PUSH = 0x02, 0x10, 0x08
 _SEGMENT_BYTES = 60_000  # loopback's MTU is 65,536
 _MOST_UDP_BYTES = 65_507
@@ -64,7 +64,11 @@ def capture(crossings: Iterable[Crossing]) -> bytes:
 def _comment(message: Crossing) -> str:
     sender = message.sent.who if message.sent else str(message.source)
     receiver = message.received.who if message.received else str(message.target)
-    return f"{sender} → {receiver}: {label_of(message.record.data)}" + (" (lost)" if message.is_lost else "")
+    return f"{sender} → {receiver}: {_label(message)}" + (" (lost)" if message.is_lost else "")
+
+
+def _label(message: Crossing) -> str:
+    return label_of(message.record.data, message.record.protocol) + (" (ESP)" if message.record.is_protected else "")
 
 
 def _names(messages: Iterable[Crossing]) -> bytes:
@@ -97,6 +101,9 @@ class _Packets:
         if source is None or target is None or len(source[0]) != len(target[0]):
             return
         data = message.record.data
+        if message.record.flow.transport == "ESP":
+            yield self._bare_packet(_ESP, source, target, data), True
+            return
         if message.record.flow.transport == "UDP":
             head = struct.pack("!HHHH", source[1], target[1], 8 + len(data[:_MOST_UDP_BYTES]), 0)
             yield self._packet(_UDP, source, target, head, data[:_MOST_UDP_BYTES], checksum_at=6), True
@@ -126,18 +133,22 @@ class _Packets:
         body = head + data
         if len(source[0]) == 4:
             pseudo = struct.pack("!4s4sBBH", source[0], target[0], 0, protocol, len(body))
-            number = next(self._identification) & 0xFFFF
-            ip = struct.pack(
-                "!BBHHHBBH4s4s",
-                *(0x45, 0, 20 + len(body), number, 0x4000, _TTL, protocol, 0),
-                *(source[0], target[0]),
-            )
-            ip = ip[:10] + struct.pack("!H", _checksum(ip)) + ip[12:]
         else:
             pseudo = struct.pack("!16s16sII", source[0], target[0], len(body), protocol)
-            ip = struct.pack("!IHBB16s16s", 6 << 28, len(body), protocol, _TTL, source[0], target[0])
         checksum = _checksum(pseudo + body) or 0xFFFF  # RFC 768: 0 would say that there is none
-        return ip + body[:checksum_at] + struct.pack("!H", checksum) + body[checksum_at + 2 :]
+        body = body[:checksum_at] + struct.pack("!H", checksum) + body[checksum_at + 2 :]
+        return self._bare_packet(protocol, source, target, body)
+
+    def _bare_packet(self, protocol: int, source: End, target: End, body: bytes) -> bytes:
+        if len(source[0]) == 16:
+            return struct.pack("!IHBB16s16s", 6 << 28, len(body), protocol, _TTL, source[0], target[0]) + body
+        number = next(self._identification) & 0xFFFF
+        ip = struct.pack(
+            "!BBHHHBBH4s4s",
+            *(0x45, 0, 20 + len(body), number, 0x4000, _TTL, protocol, 0),
+            *(source[0], target[0]),
+        )
+        return ip[:10] + struct.pack("!H", _checksum(ip)) + ip[12:] + body
 
 
 def _checksum(data: bytes) -> int:

@@ -148,6 +148,16 @@ _CODECS = _Form(
 )
 
 
+SECURITY_SUITES = (
+    *("hmac-sha-1-96/aes-cbc", "hmac-md5-96/aes-cbc", "hmac-sha-1-96/null", "hmac-md5-96/null"),
+    *("null/aes-gcm", "aes-gmac/null"),
+)
+_SUITES = _Form(
+    'a list of integrity and encryption algorithms such as ["hmac-sha-1-96/aes-cbc", "hmac-sha-1-96/null"]',
+    lambda value: isinstance(value, tuple) and value != () and all(one in SECURITY_SUITES for one in value),
+)
+
+
 def _key(what: str, form: _Form, default: Any = None) -> Any:
     return field(default=default, metadata={"what": what, "form": form})
 
@@ -196,6 +206,12 @@ class Profile:
     local_host: str | None = _key("the own address; without it the one that the route to the P-CSCF takes", _LITERAL)
     local_port: int = _key("the own SIP port, 0 for any free one", _whole(0, 65535), 0)
 
+    # Security between phone and P-CSCF (TS 33.203). "ipsec-or-plain" registers unprotected where there is no IPsec.
+    security: Literal["none", "ipsec", "ipsec-or-plain"] = _key(
+        "whether messages to the P-CSCF go inside IPsec", _one_of("none", "ipsec", "ipsec-or-plain"), "none"
+    )
+    security_suites: tuple[str, ...] = _key("the algorithms to offer, the preferred first", _SUITES, SECURITY_SUITES)
+
     # Registration.
     expires_s: int = _key("how long to register for (TS 24.229 5.1.1.2.1)", _whole(1, 2**32 - 1), 600_000)
     reg_event: bool = _key(
@@ -211,8 +227,9 @@ class Profile:
     no_answer_s: int = _key("how long a call rings before it is given up", _whole(1, 3600), 120)
 
     def __post_init__(self) -> None:
-        if isinstance(self.codecs, list):
-            object.__setattr__(self, "codecs", tuple(self.codecs))
+        for name in ("codecs", "security_suites"):
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
         if isinstance(self.transport, str):
             object.__setattr__(self, "transport", self.transport.upper())
         for key in fields(self):

@@ -42,7 +42,10 @@ _PATIENCE_S = 0.3  # before a message that has not come in is called lost: it ma
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One message at one node: `who` sent or received it at `at` (seconds) on `flow`, whose local end is who's."""
+    """One message at one node: `who` sent or received it at `at` (seconds) on `flow`, whose local end is who's.
+
+    `is_protected`: it was inside an ESP packet, which has a record of its own.
+    """
 
     at: float
     who: str
@@ -50,6 +53,7 @@ class Record:
     flow: Flow
     data: bytes
     protocol: Protocol
+    is_protected: bool = False
 
     @property
     def is_media(self) -> bool:
@@ -97,9 +101,12 @@ class Trace:
         self._media = _Ring(most_records, most_bytes)
         self._listeners: list[Callable[[Record], None]] = []
 
-    def add(self, at: float, who: str, direction: Direction, flow: Flow, data: bytes) -> Record:
+    def add(
+        self, at: float, who: str, direction: Direction, flow: Flow, data: bytes, is_protected: bool = False
+    ) -> Record:
         """Keeps what crossed, without its secrets, and shows it to the listeners."""
-        record = Record(at, who, direction, flow, redact(data), protocol_of(data))
+        protocol = "ESP" if flow.transport == "ESP" else protocol_of(data)
+        record = Record(at, who, direction, flow, redact(data), protocol, is_protected)
         ring = self._media if record.is_media else self._signalling
         ring.append(next(self._number), record)
         for listener in tuple(self._listeners):
@@ -226,8 +233,10 @@ def as_json(record: Record) -> dict[str, Any]:
         "local": list(record.flow.local),
         "remote": list(record.flow.remote),
         "protocol": record.protocol,
-        "summary": label_of(record.data),
+        "summary": label_of(record.data, record.protocol),
     }
+    if record.is_protected:
+        head["is_protected"] = True
     if record.protocol == "SIP":
         try:
             return head | {"text": record.data.decode()}
@@ -236,7 +245,7 @@ def as_json(record: Record) -> dict[str, Any]:
     return head | {"base64": base64.b64encode(record.data).decode()}
 
 
-def _from_json(entry: dict[str, Any]) -> tuple[float, str, Direction, Flow, bytes]:
+def _from_json(entry: dict[str, Any]) -> tuple[float, str, Direction, Flow, bytes, bool]:
     direction, transport = entry["direction"], entry["transport"]
     if direction not in get_args(Direction) or transport not in get_args(Transport):
         raise ValueError(direction, transport)
@@ -250,4 +259,4 @@ def _from_json(entry: dict[str, Any]) -> tuple[float, str, Direction, Flow, byte
     at, who = float(entry["at"]), str(entry["who"])
     if not math.isfinite(at) or not who.isprintable():
         raise ValueError(at, who)
-    return at, who, direction, flow, data
+    return at, who, direction, flow, data, entry.get("is_protected") is True

@@ -9,6 +9,7 @@ Which field stands where (TS 24.229 5.1.1.2.1, 5.1.2A.1.1, 5.1.3.1):
     P-Preferred-Service       no          yes         no                 no
     Accept-Contact            no          yes         no                 no
     P-Access-Network-Info     refresh     yes         not ACK, CANCEL    in a dialog, not to CANCEL
+    Security-Verify           refresh     yes         not ACK, CANCEL    no                               with IPsec
 
 The instance-id names the device, often by its IMEI: it goes to the registrar and to nobody else (RFC 7255).
 """
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 
 from imsphone.errors import ProfileError
 from imsphone.ims.identity import Identity
+from imsphone.ims.security import Security
 from imsphone.machine import Flow, Ids
 from imsphone.profile import Profile, Secret
 from imsphone.sip.fields import NameAddr
@@ -66,6 +68,7 @@ class Agent:
         self.password = password if profile.auth == "digest" else None
         self.timers = TS_24_229 if profile.timers == "3gpp" else RFC_3261  # TS 24.229 7.7: UE to P-CSCF
         self.transactions = Transactions(ids, self.timers)
+        self.security = Security(profile, ids, self.transactions, self.timers.timeout_s)
         impu = Uri.parse(identity.impu)
         self.impu = impu if impu.scheme != "tel" else _as_sip(impu, identity.home_domain)
         self._user = ids.data(8).hex()  # nobody can guess it, so who uses it has it from the registrar
@@ -79,7 +82,7 @@ class Agent:
     def address(self, flow: Flow) -> str:
         """The URI under which we are reached."""
         transport = ";transport=tcp" if flow.transport == "TCP" else ""
-        return f"sip:{self._user}@{flow.local}{transport}"
+        return f"sip:{self._user}@{self.transactions.protected.get(flow.local, flow.local)}{transport}"
 
     def contact(self, flow: Flow) -> str:
         """The Contact of dialogs."""
@@ -96,12 +99,27 @@ class Agent:
         """Whether this is a Contact of ours, at whatever address."""
         return uri.scheme == "sip" and uri.user == self._user
 
+    def granted_s(self, response: Response, asked_s: int) -> int:
+        """The seconds for our own contact; other devices of the user may stand beside it (RFC 3261 10.2.4)."""
+        default = response.expires if response.expires is not None else asked_s
+        contacts = response.contacts
+        if not contacts:
+            return default
+        for contact in contacts:
+            if self.is_own_contact(contact.uri):
+                value = contact.params.get("expires") or ""
+                return int(value) if value.isascii() and value.isdigit() and len(value) <= 10 else default
+        return 0
+
     # Requests ---------------------------------------------------------------------------------------------------------
 
     def register(
         self, flow: Flow, *, call_id: str, tag: str, cseq: int, expires_s: int, authorization: str, is_protected: bool
     ) -> Request:
-        """A REGISTER. `is_protected` once the network knows us: only then it learns where we are (5.1.1.2.1 h)."""
+        """A REGISTER whose Contact is this flow's.
+
+        `is_protected` once the network knows us: only then it learns where we are (5.1.1.2.1 h).
+        """
         identity = self.identity
         return Request(
             "REGISTER",
@@ -118,6 +136,7 @@ class Agent:
                     ("Authorization", authorization),
                     ("Supported", "path"),
                     ("Allow", _ALLOW),
+                    *self.security.headers(),
                     *(self._access if is_protected else []),
                     *self._name,
                 ]
@@ -143,6 +162,7 @@ class Agent:
                     ("P-Preferred-Service", MMTEL),
                     ("Accept-Contact", accept_contact(MMTEL)),
                     *self._access,
+                    *self.security.verify(),
                     ("Privacy", "none"),
                     ("Supported", _SUPPORTED),
                     ("Allow", _ALLOW),
@@ -167,7 +187,8 @@ class Agent:
         """A request of ours inside a dialog, with what we add; `flow` where it carries our Contact."""
         if flow is not None:
             request.headers.add("Contact", self.contact(flow))
-        for name, value in (*self._access, *self._name) if request.method not in ("ACK", "CANCEL") else self._name:
+        more = [] if request.method in ("ACK", "CANCEL") else [*self._access, *self.security.verify()]
+        for name, value in (*more, *self._name):
             request.headers.add(name, value)
         return request
 

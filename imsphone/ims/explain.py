@@ -52,9 +52,12 @@ _BEFORE_PROOF = {
     403: "the network does not let {impi} register {impu}: is it subscribed, and do both belong together?",
     404: "the network knows no {impi} with {impu}: compare imsi, impi and impu with the subscription",
     420: "the network does not take an extension that this phone named",
-    421: "the network insists on IPsec (sec-agree), which this phone does not have",
-    494: "the network insists on IPsec (sec-agree), which this phone does not have",
+    421: 'the network insists on IPsec (sec-agree): security = "ipsec" in the profile asks for it',
+    494: "the network does not take what this phone says of IPsec (sec-agree): compare security_suites with its own",
 }
+OTHER_AGREEMENT = _BEFORE_PROOF[494]
+NO_IPSEC = "this machine cannot protect messages by IPsec: see what imsphone doctor --sa says"
+NO_AGREEMENT = 'the network knows no security agreement (sec-agree): security = "none" registers without IPsec'
 _PROVEN = (
     "the network refuses {impi} though it proved to know the SIM's key, so k and opc are right: does {impi} belong to "
     "that SIM, is RES of the length that the HSS expects, and is {impu} allowed to register?"
@@ -76,6 +79,22 @@ def refusal(identity: Identity, response: Response, proof: Authentication) -> Se
         sentence = _PROVEN
     cause: Cause = "authentication" if status == 403 and proof.has_answered else "rejected"
     return Setback.of(cause, sentence.format(impi=identity.impi, impu=identity.impu), response)
+
+
+RAN_OUT = Setback("timeout", "the registration ran out before a refresh succeeded; a new one begins")
+
+
+def no_contact(impu: str, response: Response) -> Setback:
+    """The network agrees and does nothing."""
+    sentence = f"200 OK, but the network holds no contact of {impu}: its answer to REGISTER lacks ours"
+    return Setback.of("rejected", sentence, response)
+
+
+def failure(answer: Response | str, tried: list[str]) -> Setback:
+    """A response that says nothing of us, or "timeout" or "unreachable" where there is none."""
+    if isinstance(answer, Response):
+        return trouble(answer, tried)
+    return silence(tried) if answer == "timeout" else no_way(tried)
 
 
 def silence(tried: list[str]) -> Setback:

@@ -6,6 +6,8 @@
       │                             ▼  │
       └── 403, give up ◀───── registered ── half the time, or 600 s before the end ─▶ requesting (refresh)
 
+With IPsec the answer to the 401 leaves inside the associations that the world has set up meanwhile (`ims.security`).
+
 A refresh that fails costs nothing at first: the network holds our contact until it expires, so the phone tries again,
 later each time (RFC 5626 4.5). Only then, or on 403 and 404, is the registration gone.
 """
@@ -22,29 +24,31 @@ from imsphone.ims.authentication import Authentication, GiveUp
 from imsphone.ims.explain import Setback
 from imsphone.ims.moves import moves
 from imsphone.ims.reginfo import Sighting
+from imsphone.ims.timing import BACKOFF_S, backoff_s, refresh_after_s
+from imsphone.ipsec.sa import Protect
 from imsphone.machine import Ask, Effect, Flow, Resolve, Tell
 from imsphone.profile import Endpoint
 from imsphone.sip.client import ClientTransaction
 from imsphone.sip.message import Response
+from imsphone.usim.aka import AkaSuccess
 
 ABOUT = "registration"
 
 MOVES = moves("""
-               register  deregister   resolved granted challenged too_brief unavailable refused outcome alarm    seen
-    idle       discover  object       .        .       .          .         .           .       .       .        .
-    resolving  object    abandon      choose   .       .          .         .           .       .       .        .
-    requesting object    leave_after  .        grant   challenge  lengthen  try_next    refuse  .       expire   .
-    proving    object    leave_after  .        .       .          .         .           .       prove   expire   .
-    registered refresh   remove       .        .       .          .         .           .       .       wake     look
-    waiting    discover  abandon      .        .       .          .         .           .       .       discover .
+           register leave    resolved granted doubted   brief    absent   insecure refused outcome alarm    guarded seen
+idle       discover object   .        .       .         .        .        .        .       .       .        .       .
+resolving  object   abandon  choose   .       .         .        .        .        .       .       .        .       .
+requesting object   postpone .        grant   challenge lengthen try_next agree    refuse  .       expire   .       .
+proving    object   postpone .        .       .         .        .        .        .       prove   expire   guarded .
+registered refresh  remove   .        .       .         .        .        .        .       .       wake     .       look
+waiting    discover abandon  .        .       .         .        .        .        .       .       discover .       .
 """)
 
 # What a final response means; the others refuse. 305 sends back to P-CSCF discovery (TS 24.229 5.1.1.2.1).
-_KINDS = {401: "challenged", 423: "too_brief", 305: "unavailable", 408: "unavailable"}
+_KINDS = {401: "doubted", 423: "brief", 305: "absent", 408: "absent"}
+_KINDS |= dict.fromkeys((420, 421, 494), "insecure")
 _GONE = (403, 404)  # after these the network holds no contact of ours, also in a refresh
 
-_BACKOFF_S = 30.0  # RFC 5626 4.5: base-time and max-time
-_LONGEST_BACKOFF_S = 1800.0
 _LONGER_TIMES = 2  # how often a 423 may raise the expiry
 
 
@@ -56,6 +60,7 @@ class Registration:
         self.binding: Binding | None = None
         self._agent = agent
         self._proof = Authentication(agent.identity, agent.ids, agent.password)
+        self._security = agent.security
         self._purpose: Literal["initial", "refresh", "removal"] = "initial"
         self._is_leaving = False  # the user asked to leave while a REGISTER was under way
         self._shown = str(agent.impu)  # the default identity once the network has named it (5.1.1.1A)
@@ -75,8 +80,8 @@ class Registration:
     @property
     def deadline(self) -> float | None:
         """When `tick` is due."""
-        times = [at for at in (self._next_at, self._end_at) if at is not None]
-        return min(times) if times else None
+        times = (self._next_at, self._end_at, self._security.deadline)
+        return min((at for at in times if at is not None), default=None)
 
     # Inputs -----------------------------------------------------------------------------------------------------------
 
@@ -86,14 +91,15 @@ class Registration:
 
     def deregister(self, now: float) -> list[Effect]:
         """Takes our contact out (TS 24.229 5.1.1.6). Raises StateError where there is none."""
-        return self._move("deregister", now)
+        return self._move("leave", now)
 
     def answer(self, ask: Ask, result: Any, now: float) -> list[Effect]:
         """The world's answer: flows to the P-CSCF, or what the SIM said."""
         if ask != self._asked:
             return []
         self._asked = None
-        return self._move("resolved" if isinstance(ask.question, Resolve) else "outcome", result, now)
+        kind = {Resolve: "resolved", Protect: "guarded"}.get(type(ask.question), "outcome")
+        return self._move(kind, result, now)
 
     def responded(self, response: Response, transaction: ClientTransaction, now: float) -> list[Effect]:
         """A response to a REGISTER."""
@@ -102,7 +108,7 @@ class Registration:
         self._transaction = None
         kind = "granted" if response.status < 300 else _KINDS.get(response.status)
         if kind is None:
-            kind = "unavailable" if 500 <= response.status < 600 else "refused"
+            kind = "absent" if 500 <= response.status < 600 else "refused"
         return self._move(kind, response, now)
 
     def failed(self, transaction: ClientTransaction, cause: str, now: float) -> list[Effect]:
@@ -110,7 +116,7 @@ class Registration:
         if transaction is not self._transaction:
             return []
         self._transaction = None
-        return self._move("unavailable", "timeout" if cause == "timeout" else "unreachable", now)
+        return self._move("absent", "timeout" if cause == "timeout" else "unreachable", now)
 
     def seen(self, sighting: Sighting, now: float) -> list[Effect]:
         """The network tells what it holds of us (TS 24.229 5.1.1.5A, 5.1.1.7)."""
@@ -118,9 +124,9 @@ class Registration:
 
     def tick(self, now: float) -> list[Effect]:
         """The deadline has come."""
-        if self.deadline is None or now < self.deadline:
-            return []
-        return self._move("alarm", now)
+        effects = self._security.tick(now)
+        is_due = any(at is not None and now >= at for at in (self._next_at, self._end_at))
+        return effects + self._move("alarm", now) if is_due else effects
 
     def _move(self, name: str, *arguments: Any) -> list[Effect]:
         method = MOVES[self.state, name]
@@ -139,30 +145,39 @@ class Registration:
     def _discover(self, now: float) -> list[Effect]:
         """P-CSCF discovery: the profile names one, or DNS of the home domain does (TS 24.229 9.2.1)."""
         agent = self._agent
-        self._call_id, self._tag, self._cseq = agent.ids.call_id(), agent.ids.tag(), 0
+        self._name_anew()
+        self._security.start()
         self._purpose, self._is_leaving = "initial", False
         self._expires_s, self._raised, self._failures = agent.profile.expires_s, 0, 0
         self._flows, self._tried = [], []
         self._next_at = self._end_at = None
         host, port = agent.profile.pcscf_endpoint or Endpoint(agent.identity.home_domain, None)
         self.state = "resolving"
-        self._asked = Ask(Resolve(host, port, agent.profile.transport), ABOUT)
+        transport = "UDP" if self._security.is_wanted else agent.profile.transport
+        self._asked = Ask(Resolve(host, port, transport), ABOUT)
         return [self._asked]
+
+    def _name_anew(self) -> None:
+        """An initial registration, or the same once more with or without IPsec: it has a new Call-ID (5.1.1.5.1)."""
+        ids = self._agent.ids
+        self._call_id, self._tag, self._cseq = ids.call_id(), ids.tag(), 0
 
     def _refresh(self, now: float) -> list[Effect]:
         self._purpose = "refresh"
         self._proof.again()
+        self._security.renew()
         return self._send(now)
 
     def _remove(self, now: float) -> list[Effect]:
         self._purpose, self._expires_s = "removal", 0
         self._proof.again()
+        self._security.renew()
         return self._send(now)
 
     def _abandon(self, now: float) -> list[Effect]:
         return self._leave(now)
 
-    def _leave_after(self, _now: float) -> list[Effect]:
+    def _postpone(self, _now: float) -> list[Effect]:
         """TS 24.229 5.1.1.2.1: no new REGISTER before the one under way has its final response."""
         self._is_leaving = True
         return []
@@ -179,23 +194,24 @@ class Registration:
     def _begin(self, now: float) -> list[Effect]:
         self._tried.append(str(self._flows[0]))
         self._proof.start()
-        return self._send(now)
+        return [*self._security.begin(), *self._send(now)]
 
     def _send(self, now: float) -> list[Effect]:
-        agent = self._agent
+        agent, plain = self._agent, self._flows[0]
+        flow = self._security.way(plain)
         self._cseq += 1
         request = agent.register(
-            self._flows[0],
+            self._security.contact(plain),
             call_id=self._call_id,
             tag=self._tag,
             cseq=self._cseq,
             expires_s=self._expires_s,
             authorization=self._proof.authorization,
-            is_protected=self.binding is not None,
+            is_protected=self.binding is not None or flow != plain,
         )
         self.state = "requesting"
         self._next_at = None
-        self._transaction, effects = agent.transactions.request(request, self._flows[0], now, mark=self)
+        self._transaction, effects = agent.transactions.request(request, flow, now, mark=self)
         return [*effects, Tell(Registering(at=now, impu=self._shown))]
 
     # 401 --------------------------------------------------------------------------------------------------------------
@@ -204,6 +220,8 @@ class Registration:
         question = self._proof.challenged(response)
         if isinstance(question, GiveUp):
             return self._give_up(question, response, now)
+        if self._security.is_wanted and (lack := self._security.challenged(response)):
+            return self._disagree(lack, response, now)
         told = Tell(Challenged(at=now, algorithm=self._proof.algorithm))
         if question is None:
             return [told, *self._send(now)]
@@ -213,7 +231,39 @@ class Registration:
 
     def _prove(self, result: Any, now: float) -> list[Effect]:
         verdict = self._proof.outcome(result)
-        return self._send(now) if verdict is None else self._give_up(verdict, None, now)
+        if verdict is not None:
+            return self._give_up(verdict, None, now)
+        if not self._security.is_wanted:
+            return self._send(now)
+        if isinstance(result, AkaSuccess):
+            effects, self._asked = self._security.protect(result, self._flows[0])
+            return [*effects, self._asked]
+        self._security.renew()  # 5.1.1.5.3: the answer to an invalid challenge has new SPIs and a new port
+        return [*self._security.failed(), *self._send(now)]
+
+    # The security agreement -------------------------------------------------------------------------------------------
+
+    def _guarded(self, result: Any, now: float) -> list[Effect]:
+        """The world has set the associations up, or cannot."""
+        if result:
+            return self._send(now)
+        self._security.may_ask_again = False
+        return self._disagree(explain.NO_IPSEC, None, now)
+
+    def _agree(self, response: Response, now: float) -> list[Effect]:
+        """420, 421, 494: the network wants no agreement, or one, or another (RFC 3329 2.3.1)."""
+        lack = self._security.refused(response) if self._purpose == "initial" else ""
+        return self._disagree(lack, response, now) if lack else self._refuse(response, now)
+
+    def _disagree(self, lack: str, response: Response | None, now: float) -> list[Effect]:
+        """No IPsec: once more from the start (5.1.1.5.1), then in the clear if the profile lets us, or not at all."""
+        setback = Setback.of("rejected", lack, response)
+        if self._purpose == "refresh":
+            return self._put_off(setback, now)
+        if self._purpose == "removal" or not self._security.begins_again():
+            return self._fail(setback, now)
+        self._name_anew()
+        return [Tell(setback.told(now, self._tried, is_final=False)), *self._begin(now)]
 
     def _give_up(self, verdict: GiveUp, response: Response | None, now: float) -> list[Effect]:
         return self._fail(Setback.of("authentication", verdict.sentence, response), now)
@@ -231,7 +281,7 @@ class Registration:
 
     def _try_next(self, answer: Response | str, now: float) -> list[Effect]:
         """The network has troubles, or says nothing."""
-        setback = self._setback(answer)
+        setback = explain.failure(answer, self._tried)
         if self._purpose == "refresh":
             return self._put_off(setback, now)
         if self._purpose == "initial" and not self._is_leaving:
@@ -242,21 +292,15 @@ class Registration:
                 return self._begin(now)
         return self._fail(setback, now)
 
-    def _setback(self, answer: Response | str) -> Setback:
-        if isinstance(answer, Response):
-            return explain.trouble(answer, self._tried)
-        return explain.silence(self._tried) if answer == "timeout" else explain.no_way(self._tried)
-
     def _put_off(self, setback: Setback, now: float) -> list[Effect]:
         """A refresh failed: the contact stands until it expires (TS 24.229 5.1.1.4), so later again."""
         self.state = "registered"
-        self._failures += 1  # RFC 5626 4.5: doubled for the first failure already
-        longest_s = min(_LONGEST_BACKOFF_S, _BACKOFF_S * 2 ** min(self._failures, 10))
-        pause_s = longest_s * (0.5 + self._agent.ids.number(16) / (1 << 17))  # 50 to 100 per cent
+        self._failures += 1
+        released = self._security.failed()
         self._not_before = now + (setback.retry_after_s or 0)
-        self._next_at = max(now + pause_s, self._not_before)
+        self._next_at = max(now + backoff_s(self._failures, self._agent.ids), self._not_before)
         told = Tell(setback.told(now, self._tried, is_final=False))
-        return [told, *self._remove(now)] if self._is_leaving else [told]
+        return [*released, told, *self._remove(now)] if self._is_leaving else [*released, told]
 
     def _refuse(self, response: Response, now: float) -> list[Effect]:
         if self._purpose == "removal" and response.status in _GONE:
@@ -272,18 +316,18 @@ class Registration:
         if self._purpose == "removal":
             return self._leave(now)
         impu = str(self._agent.impu)
-        expires_s = self._granted_s(response)
+        expires_s = self._agent.granted_s(response, self._expires_s)
         if expires_s == 0:
-            sentence = f"200 OK, but the network holds no contact of {impu}: its answer to REGISTER lacks ours"
-            return self._fail(Setback.of("rejected", sentence, response), now)
+            return self._fail(explain.no_contact(impu, response), now)
         # 5.1.1.2.1 b, c: the first is the default; what is not listed is barred and never used again
         impus = tuple(str(one.uri) for one in response.associated_uris) or (impu,)
         route = tuple(str(one) for one in response.service_routes)
-        self.binding = Binding(self._flows[0], impus[0], impus, route)
+        self._security.granted(now + expires_s, now)
+        self.binding = Binding(self._security.way(self._flows[0]), impus[0], impus, route)
         self.state, self._shown = "registered", impus[0]
         self._failures = 0
         self._end_at = now + expires_s
-        self._next_at = now + _refresh_after_s(expires_s)
+        self._next_at = now + refresh_after_s(expires_s)
         told = Tell(
             Registered(
                 at=now,
@@ -292,22 +336,10 @@ class Registration:
                 service_route=route,
                 expires_s=expires_s,
                 is_refresh=self._purpose == "refresh",
+                protection=str(self._security.current.suite) if self._security.current else "",
             )
         )
         return [told, *self._remove(now)] if self._is_leaving else [told]
-
-    def _granted_s(self, response: Response) -> int:
-        """The seconds for our own contact; other devices of the user may stand beside it (RFC 3261 10.2.4)."""
-        default = response.expires if response.expires is not None else self._expires_s
-        contacts = response.contacts
-        if not contacts:
-            return default
-        own = self._agent.address(self._flows[0]).partition("@")[0]
-        for contact in contacts:
-            if f"{contact.uri.scheme}:{contact.uri.user}" == own:
-                value = contact.params.get("expires") or ""
-                return int(value) if value.isascii() and value.isdigit() and len(value) <= 10 else default
-        return 0
 
     # What the network tells -------------------------------------------------------------------------------------------
 
@@ -315,14 +347,15 @@ class Registration:
         if sighting.fate == "held":
             if sighting.event == "shortened" and sighting.expires_s is not None:  # 5.1.1.5A: prove yourself sooner
                 self._end_at = now + sighting.expires_s
-                self._next_at = now + _refresh_after_s(sighting.expires_s)
+                self._next_at = now + refresh_after_s(sighting.expires_s)
             return []
         told = Tell(Deregistered(at=now, impu=self._shown, by="network"))
+        self._security.lapse(now + self._agent.timers.timeout_s)  # the NOTIFY wants its answer
         self._reset()
         if sighting.event in ("deactivated", "expired"):  # 5.1.1.7: once more from the start
             return [told, *self._discover(now)]
         if sighting.event == "probation":  # RFC 3680 4.3: later again
-            self.state, self._next_at = "waiting", now + (sighting.retry_after_s or _BACKOFF_S)
+            self.state, self._next_at = "waiting", now + (sighting.retry_after_s or BACKOFF_S)
         return [told]  # rejected, unregistered: not before the user asks
 
     # The ends ---------------------------------------------------------------------------------------------------------
@@ -336,11 +369,11 @@ class Registration:
         self.binding, self._end_at = None, None
         if self._purpose == "removal":
             return []
-        sentence = "the registration ran out before a refresh succeeded; a new one begins"
-        told = Tell(Setback("timeout", sentence).told(now, self._tried, is_final=False))
+        told = Tell(explain.RAN_OUT.told(now, self._tried, is_final=False))
         if self.state != "registered":
             self._purpose = "initial"
             return [told]
+        self._security.lapse()
         if self._not_before > now:
             self.state, self._next_at = "waiting", self._not_before
             return [told]
@@ -349,7 +382,7 @@ class Registration:
     def _fail(self, setback: Setback, now: float) -> list[Effect]:
         """No registration, and no further attempt by itself. Who takes leave does so whatever the network says."""
         is_leaving = self._is_leaving or self._purpose == "removal"
-        told: list[Effect] = []
+        told = self._security.end()
         if not (self._is_leaving and self._purpose == "initial"):
             told.append(Tell(setback.told(now, self._tried, is_final=True)))
         self._reset()
@@ -357,15 +390,10 @@ class Registration:
 
     def _leave(self, now: float) -> list[Effect]:
         self._reset()
-        return [Tell(Deregistered(at=now, impu=self._shown))]
+        return [*self._security.end(), Tell(Deregistered(at=now, impu=self._shown))]
 
     def _reset(self) -> None:
         self.state, self.binding = "idle", None
         self._asked = self._transaction = None
         self._next_at = self._end_at = None
         self._is_leaving = False
-
-
-def _refresh_after_s(expires_s: int) -> float:
-    """TS 24.229 5.1.1.4.1: 600 s before the end if it is more than 1200 s away, else at half."""
-    return expires_s - 600 if expires_s > 1200 else expires_s / 2

@@ -80,13 +80,18 @@ class Session:
     def __init__(self, agent: Agent, flow: Flow, key: str, remote: str) -> None:
         self.key = key
         self.remote = remote
-        self.flow = flow
+        self._flow = flow
         self.leg: Leg | None = None
         self.forget_at: float | None = None  # an ended call still answers late messages until then
         self._agent = agent
         self._acceptance: Acceptance | None = None
         self._goodbye: ClientTransaction | None = None
         self._is_bye_due = False  # the user hung up before the ACK of our 2xx came
+
+    @property
+    def flow(self) -> Flow:
+        """The way to the P-CSCF; a registration that is refreshed may have put another in its place."""
+        return self._agent.security.latest(self._flow)
 
     # What each side says for itself -----------------------------------------------------------------------------------
 

@@ -38,14 +38,14 @@ class Suite(NamedTuple):
 
 
 SUITES = (
-    Suite("null", "aes-gcm"),
     Suite("hmac-sha-1-96", "aes-cbc"),
     Suite("hmac-md5-96", "aes-cbc"),
-    Suite("aes-gmac", "null"),
     Suite("hmac-sha-1-96", "null"),
     Suite("hmac-md5-96", "null"),
+    Suite("null", "aes-gcm"),
+    Suite("aes-gmac", "null"),
 )
-"""What can be done here, the best first."""
+"""What can be done here: first what every P-CSCF knows, for some read no further than the first line."""
 
 
 @dataclass(frozen=True, slots=True)

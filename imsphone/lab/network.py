@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from imsphone.ipsec.sa import SUITES, Suite
 from imsphone.lab.access import Access
 from imsphone.lab.dns import NameServer
 from imsphone.lab.hss import Hss
 from imsphone.lab.icscf import ICscf
 from imsphone.lab.link import Link
-from imsphone.lab.pcscf import PCscf
+from imsphone.lab.pcscf import PCscf, Security
 from imsphone.lab.peer import SERVICES, FarEnd
 from imsphone.lab.registration import Terms
 from imsphone.lab.scscf import SCscf
@@ -91,7 +92,8 @@ class Network:
     """The network. `seed` decides its keys and all that its nodes draw; `terms` how long registrations last.
 
     `accounts` are its subscribers; without them alice, bob (AKA) and softphone1 (Digest) are. `media_link` stands
-    between every phone and the far end's sound, `access_link` between every phone and the P-CSCF, both ways.
+    between every phone and the far end's sound, `access_link` between every phone and the P-CSCF, both ways. `security`
+    and `suites` say what the P-CSCF can do of IPsec and whether it insists.
     """
 
     def __init__(
@@ -105,6 +107,8 @@ class Network:
         is_strict: bool = True,
         media_link: Link | None = None,
         access_link: Link | None = None,
+        security: Security = "offered",
+        suites: tuple[Suite, ...] = SUITES,
     ) -> None:
         self.realm = realm
         self.addresses = {name: Address(f"{base}.{last}", port) for name, (last, port) in _HOSTS.items()}
@@ -114,7 +118,16 @@ class Network:
         server = f"sip:{at['s-cscf']}"
         services = {f"sip:{name}@{realm}": f"sip:{at['far-end']}" for name in SERVICES}
         self.hss = Hss(at["hss"], f"hss.{realm}", realm, (), self.ids("hss"), services)
-        self.pcscf = PCscf(at["p-cscf"], realm, at["i-cscf"], core, self.ids("p-cscf"), is_strict=is_strict)
+        self.pcscf = PCscf(
+            at["p-cscf"],
+            realm,
+            at["i-cscf"],
+            core,
+            self.ids("p-cscf"),
+            is_strict=is_strict,
+            security=security,
+            suites=suites,
+        )
         self._gate: Machine = self.pcscf
         if access_link is not None:
             self._gate = Access(self.pcscf, access_link, core)

@@ -9,6 +9,10 @@
              (else 400; 403 unregistered)  Record-Route
       ◀── INVITE on its flow ──────── by the token in Route               ◀── S-CSCF
 
+A phone that offers a security agreement gets one with the 401 (`lab.security`); then REGISTER and all that follows are
+inside ESP, and "yes" stands for them. With `security` "required" whoever offers none is refused (421), with "none" the
+agreement is an unknown extension (420).
+
 Without IPsec the phone's proof of AKA comes unprotected, which `integrity-protected="no"` says honestly; the lab's
 S-CSCF takes it all the same. A SIP Digest phone is known by its address: "ip-assoc-yes" once it has registered from
 there (5.2.2.3, TS 33.203 Annex N).
@@ -17,12 +21,15 @@ there (5.2.2.3, TS 33.203 Annex N).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Final
+from typing import Final, Literal
 
 from imsphone.errors import ParseError
+from imsphone.ipsec.agreement import OPTION_TAG
+from imsphone.ipsec.sa import SUITES, Suite
 from imsphone.lab.binding import Binding, Bindings, source
 from imsphone.lab.node import Node
 from imsphone.lab.proxy import Edit
+from imsphone.lab.security import Agreements
 from imsphone.lab.subscriber import canonical_impu
 from imsphone.machine import Address, Effect, Flow, Ids
 from imsphone.sip.digest import is_aka
@@ -46,6 +53,9 @@ _NOT_FROM_A_PHONE: Final = (
 _NOT_FOR_A_PHONE: Final = ("P-Charging-Vector", "P-Charging-Function-Addresses", "P-Access-Network-Info")
 
 
+Security = Literal["none", "offered", "required"]
+
+
 class PCscf(Node):
     """The machine. `entry` is the I-CSCF, `core` the hosts of the trust domain.
 
@@ -63,6 +73,8 @@ class PCscf(Node):
         names: Mapping[str, Address] | None = None,
         *,
         is_strict: bool = True,
+        security: Security = "offered",
+        suites: tuple[Suite, ...] = SUITES,
     ) -> None:
         # TS 24.229 7.7: both ways between us and a phone the times are those of the air
         super().__init__(address, ids, names, lambda flow: RFC_3261 if flow.remote.host in core else TS_24_229)
@@ -71,6 +83,11 @@ class PCscf(Node):
         self._entry = Flow("UDP", address, entry)
         self._core = frozenset(core)
         self._is_strict = is_strict
+        self.agreements = Agreements(address.host, suites, ids)
+        self._security = security
+        if security != "none":
+            self.understands = frozenset((OPTION_TAG,))
+            self.transactions.protected[self.agreements.server] = self.agreements.server
 
     def lost(self, flow: Flow, now: float) -> list[Effect]:
         """A connection is gone; a phone that registered on it is reached at its contact address from now on."""
@@ -78,11 +95,20 @@ class PCscf(Node):
         return super().lost(flow, now)
 
     def own_deadline(self) -> float | None:
-        return self.bindings.deadline
+        times = (self.bindings.deadline, self.agreements.deadline)
+        return min((at for at in times if at is not None), default=None)
 
     def own_tick(self, now: float) -> list[Effect]:
         self.bindings.end(now)
-        return []
+        return self.agreements.end(now)
+
+    def is_own(self, uri: Uri) -> bool:
+        return super().is_own(uri) or (uri.host, uri.port) == self.agreements.server
+
+    def _source(self, request: Request, flow: Flow) -> Address:
+        """Where the phone lives: under protection, at its protected server port."""
+        agreement = self.agreements.of(flow)
+        return source(request, flow) if agreement is None else agreement.home
 
     def serve(self, request: Request, transaction: ServerTransaction, flow: Flow, now: float) -> list[Effect]:
         if flow.remote.host in self._core:
@@ -96,7 +122,7 @@ class PCscf(Node):
         if flow.remote.host in self._core:
             target = self._way(request, own)
         else:
-            target = self._into_core(request) if self.bindings.at(source(request, flow)) else None
+            target = self._into_core(request) if self.bindings.at(self._source(request, flow)) else None
         if target is None:
             return []
         self.count_hop(request)
@@ -107,7 +133,16 @@ class PCscf(Node):
     def _register(self, request: Request, transaction: ServerTransaction, flow: Flow, now: float) -> list[Effect]:
         if request.target.host != self.realm:
             return self.respond(transaction, 404, now, "No Such Home Network Here")
-        at = source(request, flow)
+        agreement = self.agreements.of(flow)
+        if self._security == "required" and OPTION_TAG not in request.require:
+            return self.respond(transaction, 421, now, Require=OPTION_TAG)  # RFC 3329 2.3.1
+        if agreement is not None and not self.agreements.is_kept(agreement, request):
+            return self.respond(transaction, 494, now)  # 5.2.2.2
+        offer = self.agreements.offer(request) if OPTION_TAG in request.require else None
+        if offer is None and OPTION_TAG in request.require:
+            return self.respond(transaction, 494, now)
+        at = self._source(request, flow)
+        way = flow if agreement is None else Flow("UDP", self.agreements.server, at)
         impu = canonical_impu(request.to.uri)
         contacts = request.contacts
         contact = contacts[0].uri if contacts else None
@@ -116,30 +151,38 @@ class PCscf(Node):
             token = self.ids.tag()
         for name in ("Route", "Path", *_NOT_FROM_A_PHONE):
             request.headers.remove(name)
+        _take_agreement_out(request)
         request.headers.add("Path", f"<sip:{token}@{self.address};lr>")  # 5.2.2.1 step 1
         request.headers.add("Require", "path")  # step 2
         request.headers.add("P-Charging-Vector", self._charging())
         request.headers.add("P-Visited-Network-ID", f'"{self.realm}"')
-        self._protect(request, at)
+        self._protect(request, at, is_protected=agreement is not None)
         self.count_hop(request)
 
         def edit(response: Response, then: float) -> list[Effect]:
+            effects: list[Effect] = []
             if response.status == 401:
+                if offer is not None:
+                    effects = self.agreements.propose(offer, response, flow.remote.host, then)
                 _strip_keys(response)
             elif response.status == 200:
-                self._registered(response, flow, at, token, impu, contact, then)
+                expires_s = self._registered(response, way, at, token, impu, contact, then)
+                if agreement is not None:
+                    self.agreements.accept(agreement, expires_s, then)
                 response.headers.remove("P-Charging-Vector")
-            return []
+            return effects
 
         return self.forward(transaction, [(request, self._entry)], now, edit)
 
-    def _protect(self, request: Request, at: Address) -> None:
+    def _protect(self, request: Request, at: Address, *, is_protected: bool) -> None:
         """Says in Authorization how the phone is protected (5.2.2.2, 5.2.2.3, 7.2A.2): a phone cannot say it itself."""
         credentials = request.credentials()
         if not credentials:
             return
         params = {name: value for name, value in credentials[0].params.items() if name != "integrity-protected"}
-        if is_aka(credentials[0]) or not credentials[0].get("response"):
+        if is_protected:
+            params["integrity-protected"] = "yes"
+        elif is_aka(credentials[0]) or not credentials[0].get("response"):
             params["integrity-protected"] = "no"
         else:
             params["integrity-protected"] = "ip-assoc-yes" if self.bindings.at(at) else "ip-assoc-pending"
@@ -147,19 +190,20 @@ class PCscf(Node):
 
     def _registered(
         self, response: Response, flow: Flow, at: Address, token: str, impu: str, contact: Uri | None, now: float
-    ) -> None:
-        """5.2.2.1 at the 200: store what later requests are checked against."""
+    ) -> int:
+        """5.2.2.1 at the 200: store what later requests are checked against. Gives how long it is good for."""
         try:
             ours = [bound for bound in response.contacts if contact is not None and bound.uri.matches(contact)]
             expires_s = int(ours[0].params.get("expires") or response.headers.get("Expires") or 0) if ours else 0
             if contact is None or expires_s <= 0:
                 self._deregistered(response, token, at, contact)
-                return
+                return 0
             impus = tuple(canonical_impu(associated.uri) for associated in response.associated_uris)
             route = tuple(_bare_route(entry) for entry in response.service_routes)
         except (ParseError, ValueError):
-            return
+            return 0
         self.bindings.keep(Binding(token, at, flow, impu, contact, route, impus or (impu,), now + expires_s))
+        return expires_s
 
     def _deregistered(self, response: Response, token: str, at: Address, contact: Uri | None) -> None:
         """This contact is gone; after `Contact: *` every contact of this phone that the 200 does not list."""
@@ -172,13 +216,14 @@ class PCscf(Node):
     # Requests of the phone, 5.2.6.3 -----------------------------------------------------------------------------------
 
     def _from_phone(self, request: Request, transaction: ServerTransaction, flow: Flow, now: float) -> list[Effect]:
-        bindings = self.bindings.at(source(request, flow))
+        bindings = self.bindings.at(self._source(request, flow))
         if not bindings:
             return self.respond(transaction, 403, now, "Register First")
         self.pop_own_route(request)
         for name in _NOT_FROM_A_PHONE:
             if name != "P-Preferred-Identity":
                 request.headers.remove(name)
+        _take_agreement_out(request)
         if request.to.tag:
             request.headers.remove("P-Preferred-Identity")
             return self._onward(request, transaction, self._into_core(request), now, _hide_the_core)
@@ -252,6 +297,14 @@ class PCscf(Node):
 
 
 _BARE: Final = frozenset(("qop",))
+
+
+def _take_agreement_out(request: Request) -> None:
+    """The agreement was between phone and P-CSCF (5.2.2.1, 5.2.6.3)."""
+    for name in ("Require", "Proxy-Require"):
+        tags = request.headers.get_all(name)
+        if OPTION_TAG in tags:
+            request.headers.set(name, *(tag for tag in tags if tag != OPTION_TAG))
 
 
 def _strip_keys(response: Response) -> None:

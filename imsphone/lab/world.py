@@ -12,6 +12,9 @@ differs from UDP as a machine would notice it: it is ordered and loses nothing (
 instead), and who accepts a connection sees a passing port of the other side. An address that nobody holds gives `lost`,
 as a refused connection or an ICMP message would; a silent host gives nothing at all.
 
+What a machine asked to `Protect` crosses as ESP packets. One that does not open is dropped, and so is a message that
+comes to a protected port without.
+
 An alarm is stale once its machine's deadline has moved on; it is then dropped. An exception inside a machine is a bug
 there and surfaces from `run` at once, with a note that names the machine and the time.
 """
@@ -24,20 +27,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from imsphone.ipsec.sa import Associations, Protect, Release
+from imsphone.ipsec.shield import ESP_PORT, Shield
 from imsphone.lab.link import Link
-from imsphone.machine import (
-    Address,
-    Ask,
-    Effect,
-    Flow,
-    Ids,
-    Machine,
-    OpenMedia,
-    Resolve,
-    Send,
-    Tell,
-    Transport,
-)
+from imsphone.machine import Address, Ask, Effect, Flow, Ids, Machine, OpenMedia, Resolve, Send, Tell, Transport
 from imsphone.trace import Trace
 
 Answers = Mapping[type, Callable[[Any], Any]]
@@ -60,6 +53,7 @@ class _Member:
     listeners: list[Callable[[Any], None]] = field(default_factory=list)
     alarm: float | None = None
     ticks: int = 0
+    shield: Shield = field(default_factory=Shield)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +152,10 @@ class World:
     def silence(self, host: str) -> None:
         """From now on, whatever is sent to `host` disappears and nothing comes back, not even an error."""
         self._silent.add(host)
+
+    def shield(self, name: str) -> Shield:
+        """The security associations of the machine of this name."""
+        return self._members[name].shield
 
     def told(self, name: str) -> list[Any]:
         """Everything that the machine of this name has told so far."""
@@ -262,8 +260,15 @@ class World:
         return self._holders.get(address) or self._holders.get(address.host)
 
     def _send(self, sender: _Member, data: bytes, flow: Flow) -> None:
+        is_protected = sender.shield.guards(flow)
         if self.trace is not None:
-            self.trace.add(self.now, sender.name, "sent", flow, data)
+            self.trace.add(self.now, sender.name, "sent", flow, data, is_protected)
+        if is_protected:
+            if packet := sender.shield.seal(data, flow):
+                self._send(sender, *packet)
+            else:
+                self._later(self.now, self._lose, sender, flow)
+            return
         if flow.remote.host in self._silent or flow.remote in self._sinks:
             return
         if flow.transport == "TCP":
@@ -273,7 +278,7 @@ class World:
         if receiver is None:
             self._later(self.now + 2 * _DEFAULT_DELAY_S, self._lose, sender, flow)
             return
-        arriving = Flow("UDP", flow.remote, flow.local)
+        arriving = Flow(flow.transport, flow.remote, flow.local)
         link = self._link(sender.name, receiver.name)
         for when in (self.now + _DEFAULT_DELAY_S,) if link is None else link.carry(self.now):
             self._later(when, self._deliver, receiver, data, arriving)
@@ -324,7 +329,13 @@ class World:
     def _deliver(self, receiver: _Member, data: bytes, flow: Flow) -> None:
         if self.trace is not None:
             self.trace.add(self.now, receiver.name, "received", flow, data)
-        self._step(receiver, receiver.machine.receive, data, flow)
+        if flow.transport == "ESP":
+            if opened := receiver.shield.open(data, flow):
+                if self.trace is not None:
+                    self.trace.add(self.now, receiver.name, "received", opened.flow, opened.data, True)
+                self._step(receiver, receiver.machine.receive, opened.data, opened.flow)
+        elif not receiver.shield.guards(flow):
+            self._step(receiver, receiver.machine.receive, data, flow)
 
     # Questions --------------------------------------------------------------------------------------------------------
 
@@ -336,7 +347,19 @@ class World:
             return self._resolve(member, question)
         if isinstance(question, OpenMedia):
             return self._open_media(member, question.host)
+        if isinstance(question, Protect):
+            return self._protect(member, question.associations)
+        if isinstance(question, Release):
+            member.shield.release(question.associations)
+            return True
         return None
+
+    def _protect(self, member: _Member, associations: Associations) -> bool:
+        member.shield.protect(associations)
+        for port in (ESP_PORT, associations.own.port_c, associations.own.port_s):
+            if self._holder(address := Address(associations.own_host, port)) is None:
+                self._holders[address] = member
+        return True
 
     def _resolve(self, member: _Member, question: Resolve) -> tuple[Flow, ...]:
         """Literals as they are, names by `names`; UDP before TCP where the question leaves it open."""

@@ -85,6 +85,8 @@ class Transactions:
         self._cancels: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}  # asked before any 1xx came
         self._alarms: list[tuple[float, int, _Transaction]] = []
         self._count = count()
+        self.protected: dict[Address, Address] = {}  # own ends inside IPsec → what Via names instead of them
+        self.udp_only: set[Address] = set()  # own ends from which a request of any size leaves by UDP
 
     @property
     def deadline(self) -> float | None:
@@ -105,7 +107,7 @@ class Transactions:
         branch = self._ids.branch()
         timers = self._timers_of(flow)
         transaction = ClientTransaction(self._with_via(request, flow, branch), flow, timers, now, mark)
-        if _is_too_large(transaction.data, flow):
+        if self._is_too_large(transaction.data, flow):
             flow = flow.over("TCP")
             transaction = ClientTransaction(self._with_via(request, flow, branch), flow, timers, now, mark)
             transaction.was_upgraded = True
@@ -117,7 +119,7 @@ class Transactions:
         """Sends a request without a transaction: the ACK of a 2xx (RFC 3261 13.2.2.4)."""
         branch = self._ids.branch()
         data = bytes(self._with_via(request, flow, branch))
-        if _is_too_large(data, flow):
+        if self._is_too_large(data, flow):
             flow = flow.over("TCP")
             data = bytes(self._with_via(request, flow, branch))
         return [Send(data, flow)]
@@ -166,11 +168,17 @@ class Transactions:
         self._arm(transaction)
         return canceller.start()
 
-    @staticmethod
-    def _with_via(request: Request, flow: Flow, branch: str) -> Request:
+    def _with_via(self, request: Request, flow: Flow, branch: str) -> Request:
+        """Inside IPsec the answer comes to the protected server port, which only the Via can say (TS 33.203 7.1)."""
         sent = request.copy()
-        sent.headers.prepend("Via", f"SIP/2.0/{flow.transport} {flow.local};branch={branch};rport")
+        server = self.protected.get(flow.local)
+        sent_by = f"{flow.local};branch={branch};rport" if server is None else f"{server};branch={branch}"
+        sent.headers.prepend("Via", f"SIP/2.0/{flow.transport} {sent_by}")
         return sent
+
+    def _is_too_large(self, data: bytes, flow: Flow) -> bool:
+        is_bound = flow.local in self.protected or flow.local in self.udp_only
+        return flow.transport == "UDP" and len(data) > UDP_LIMIT_BYTES and not is_bound
 
     # In ---------------------------------------------------------------------------------------------------------------
 
@@ -338,10 +346,6 @@ class Transactions:
     @staticmethod
     def _violated(fault: Fault, did: str, flow: Flow, now: float) -> Tell:
         return Tell(Violated(at=now, what=fault.what, clause=fault.clause, did=did, source=str(flow.remote)))
-
-
-def _is_too_large(data: bytes, flow: Flow) -> bool:
-    return flow.transport == "UDP" and len(data) > UDP_LIMIT_BYTES
 
 
 def _way_back(via: Via, flow: Flow, *, is_open: bool = True) -> Flow:

@@ -1,0 +1,223 @@
+"""The phone's part in the security agreement (RFC 3329; TS 24.229 5.1.1.2.2, 5.1.1.4.2, 5.1.1.5; TS 33.203 7.2).
+
+    REGISTER ─ Security-Client: my SPIs and ports ─▶ 401 ─ Security-Server ─▶ SIM: CK, IK ─▶ candidate
+                 new SPIs and port_uc each time                                                │ 200
+                 port_us for the whole registration        retiring ◀── replaced ── current ◀──┘
+                                                               └─ released once its transactions have ended
+
+An initial REGISTER leaves in the clear, one that answers a challenge inside the candidate, a refresh inside the current
+set. A candidate that earns no 200 is released, and the current set goes on as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+from imsphone.ims import explain
+from imsphone.ipsec.agreement import OPTION_TAG, Proposal, proposals
+from imsphone.ipsec.sa import LEAST_SPI, SUITES, Associations, Ends, Keys, Protect, Release, Suite
+from imsphone.machine import Address, Ask, Effect, Flow, Ids
+from imsphone.profile import Profile
+from imsphone.sip.message import Response
+from imsphone.sip.transactions import Transactions
+from imsphone.usim.aka import AkaSuccess
+
+ABOUT = "security"
+
+_LEAST_PROTECTED_PORT = 32_768  # what others choose, IANA leaves alone from 49152 on; P-CSCFs take any
+_SPI_OF_TEN_DIGITS = 1_000_000_000  # RFC 3329 writes an SPI with ten digits, some read no leading zeros
+_GRACE_S = 30.0  # TS 24.229 5.1.1.5.1: the associations outlive the registration by so much
+
+assert _SPI_OF_TEN_DIGITS >= LEAST_SPI
+
+
+class Security:
+    """The associations of one registration, and the words about them.
+
+    `is_wanted` where they are to be agreed on; `may_ask_again` until a second attempt at that is under way.
+    """
+
+    def __init__(self, profile: Profile, ids: Ids, transactions: Transactions, timeout_s: float) -> None:
+        self._policy = profile.security
+        self.start()
+        self.current: Associations | None = None
+        self.candidate: Associations | None = None
+        self._suites = _suites(profile.security_suites)
+        self._ids = ids
+        self._transactions = transactions
+        self._timeout_s = timeout_s
+        self._heirs: dict[Flow, Flow] = {}
+        self._offer = Ends(0, 0, 0, 0)
+        self._chosen: Proposal | None = None
+        self._heard: tuple[str, ...] = ()  # Security-Server of the last challenge
+        self._verify: tuple[str, ...] = ()  # and that of the set in use
+        self._expires_at = 0.0
+        self._retiring: list[tuple[float, Associations]] = []
+
+    def start(self) -> None:
+        """The user wants to register."""
+        self.is_wanted = self._policy != "none"
+        self.may_ask_again = True
+
+    @property
+    def deadline(self) -> float | None:
+        """When associations have served their time."""
+        return min((at for at, _ in self._retiring), default=None)
+
+    def tick(self, now: float) -> list[Effect]:
+        """Releases those whose time has come."""
+        due = [old for at, old in self._retiring if at <= now]
+        self._retiring = [entry for entry in self._retiring if entry[0] > now]
+        return [effect for old in due for effect in self._release(old)]
+
+    # What a REGISTER says and where it goes ---------------------------------------------------------------------------
+
+    def begin(self) -> list[Effect]:
+        """An initial registration begins, at this P-CSCF or the next; what an earlier one had, lives to its end."""
+        effects = self._drop_candidate()
+        self.lapse()
+        self._offer = self._offer._replace(port_s=0)
+        self.renew()
+        return effects
+
+    def renew(self) -> None:
+        """New SPIs and a new port_uc for the next REGISTER that may be challenged; port_us stays (5.1.1.4.2)."""
+        taken = {self._offer.spi_c, self._offer.spi_s, self._offer.port_c, self._offer.port_s}
+        spi_c, spi_s = (self._number(_SPI_OF_TEN_DIGITS, 1 << 32, taken) for _ in range(2))
+        port_s = self._offer.port_s or self._number(_LEAST_PROTECTED_PORT, 1 << 16, taken)
+        self._offer = Ends(spi_c, spi_s, self._number(_LEAST_PROTECTED_PORT, 1 << 16, taken), port_s)
+
+    def _number(self, least: int, beyond: int, taken: set[int]) -> int:
+        number = 0
+        while number == 0 or number in taken:
+            number = least + self._ids.number(40) % (beyond - least)
+        taken.add(number)
+        return number
+
+    def way(self, plain: Flow) -> Flow:
+        """The flow of the next REGISTER: the candidate's, the current one's, else `plain`."""
+        held = self.candidate or self.current
+        if held is not None:
+            return flow_of(held)
+        if self.is_wanted:  # the agreement is about UDP ports, and its first word goes the same way
+            self._transactions.udp_only.add(plain.local)
+        return plain
+
+    def latest(self, flow: Flow) -> Flow:
+        """The flow in whose place this one was meant: its own, or that of the newest set after it."""
+        while flow in self._heirs:
+            flow = self._heirs[flow]
+        return flow
+
+    def contact(self, plain: Flow) -> Flow:
+        """The flow whose address the next REGISTER has in its Contact: our protected server port (5.1.1.2.2 c)."""
+        if not self.is_wanted:
+            return plain
+        return plain._replace(local=Address(plain.local.host, self._offer.port_s))
+
+    def headers(self) -> list[tuple[str, str]]:
+        """What the next REGISTER says of security."""
+        if not self.is_wanted:
+            return []
+        lines = [("Security-Client", str(Proposal(suite, self._offer))) for suite in self._suites]
+        heard = self._heard if self.candidate else self._verify
+        lines += [("Security-Verify", value) for value in heard]  # 5.1.1.5.1: as it came
+        return [*lines, ("Require", OPTION_TAG), ("Proxy-Require", OPTION_TAG)]
+
+    def verify(self) -> list[tuple[str, str]]:
+        """What every other request says of it (RFC 3329 2.3.1)."""
+        if self.current is None:
+            return []
+        lines = [("Security-Verify", value) for value in self._verify]
+        return [*lines, ("Require", OPTION_TAG), ("Proxy-Require", OPTION_TAG)]
+
+    # What comes back --------------------------------------------------------------------------------------------------
+
+    def challenged(self, response: Response) -> str:
+        """Takes the Security-Server of a 401. Gives the empty string, or the sentence that says what it lacks."""
+        self._heard = tuple(response.headers.lines("Security-Server"))
+        offered = proposals(response.headers.get_all("Security-Server"))
+        # RFC 3329 2.3.1: of what both can, what the server prefers
+        self._chosen = next((one for one in offered if one.suite in self._suites), None)
+        if self._chosen is not None:
+            return ""
+        if not self._heard:
+            return "the network's challenge agrees to no IPsec: it has no Security-Server"
+        if offered:
+            return f"the network wants {offered[0].suite}, which this phone did not offer"
+        return "the network's Security-Server cannot be used: a mechanism, an SPI or a port is missing"
+
+    def refused(self, response: Response) -> str:
+        """Takes a 420, 421 or 494. Gives the sentence about it, the empty string where it is about something else."""
+        if self._policy == "none" or (response.status == 420 and OPTION_TAG not in response.tokens("Unsupported")):
+            return ""
+        if response.status != 420:
+            return explain.OTHER_AGREEMENT
+        self.may_ask_again = False  # that would not teach the network
+        return explain.NO_AGREEMENT
+
+    def begins_again(self) -> bool:
+        """Whether there is another way, and takes it: in the clear where the profile lets us, else once the same."""
+        if self._policy == "ipsec-or-plain" and self.is_wanted:
+            self.is_wanted = False
+        elif not (self.is_wanted and self.may_ask_again):
+            return False
+        self.may_ask_again = False
+        return True
+
+    def protect(self, success: AkaSuccess, plain: Flow) -> tuple[list[Effect], Ask]:
+        """The question that sets up the candidate, and what becomes of an earlier one."""
+        assert self._chosen is not None
+        effects = self._drop_candidate()
+        suite, theirs = self._chosen.suite, self._chosen.ends
+        keys = Keys.of(suite, success.ck, success.ik)
+        held = Associations(suite, plain.local.host, plain.remote.host, self._offer, theirs, keys)
+        self.candidate = held
+        self._transactions.protected[held.own_client] = held.own_server
+        return effects, Ask(Protect(held), ABOUT)
+
+    def granted(self, expires_at: float, now: float) -> None:
+        """200: the candidate is the current set. The old one stays until its transactions have ended (5.1.1.5.1)."""
+        self._expires_at = expires_at + _GRACE_S
+        old, new = self.current, self.candidate
+        if new is None:
+            return
+        self.current, self.candidate, self._verify = new, None, self._heard
+        if old is not None:
+            self._retiring.append((now + self._timeout_s, old))
+            self._heirs[flow_of(old)] = flow_of(new)
+
+    def lapse(self, at: float | None = None) -> None:
+        """The registration is over: its associations are not used any more, and live to their end or until `at`."""
+        if self.current is not None:
+            self._retiring.append((self._expires_at if at is None else at, self.current))
+        self.current, self._verify = None, ()
+
+    def failed(self) -> list[Effect]:
+        """The candidate earned no 200."""
+        return self._drop_candidate()
+
+    def end(self) -> list[Effect]:
+        """There is no registration any more, and nothing to protect."""
+        gone = [held for held in (self.candidate, self.current) if held] + [old for _, old in self._retiring]
+        self.candidate = self.current = None
+        self._verify = ()
+        self._retiring = []
+        self._heirs.clear()
+        return [effect for held in gone for effect in self._release(held)]
+
+    def _drop_candidate(self) -> list[Effect]:
+        gone, self.candidate = self.candidate, None
+        return self._release(gone) if gone else []
+
+    def _release(self, held: Associations) -> list[Effect]:
+        self._transactions.protected.pop(held.own_client, None)
+        return [Ask(Release(held), ABOUT)]
+
+
+def _suites(names: tuple[str, ...]) -> tuple[Suite, ...]:
+    known = {str(suite): suite for suite in SUITES}
+    return tuple(known[name] for name in names)
+
+
+def flow_of(held: Associations) -> Flow:
+    """Where our requests go inside these associations (TS 33.203 7.1: from port_uc to port_ps)."""
+    return Flow("UDP", held.own_client, held.peer_server)

@@ -1,0 +1,286 @@
+"""A phone and its P-CSCF agree on IPsec and keep to it; each test is one row of the checks (SEC)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from imsphone.events import CallAnswered, CallEnded, Registered, RegistrationFailed, Violated
+from imsphone.ipsec.sa import SUITES, Suite
+from imsphone.ipsec.shield import Counted
+from imsphone.lab.network import Network
+from imsphone.lab.registration import Terms
+from imsphone.lab.world import World
+from imsphone.machine import Address, Flow, Send
+from imsphone.profile import Profile
+from imsphone.sip.message import Request, Response, parse
+from imsphone.testing.virtual import VirtualPhone
+from imsphone.trace import Record
+
+GM = ["alice", "p-cscf"]
+HOSTS = {"alice": "127.0.10.101", "bob": "127.0.10.102"}
+PCSCF = Address("127.0.10.10", 5060)
+Ladder = Callable[..., None]
+
+
+def put_in(world: World, network: Network, name: str = "alice", **keys: object) -> VirtualPhone:
+    profile = replace(Profile(**network.profile(name)), **{"security": "ipsec"} | keys)  # type: ignore[arg-type]
+    return VirtualPhone(world, name, HOSTS[name], profile, network.accounts[name].isim())
+
+
+def network_of(world: World, **keys: object) -> Network:
+    network = Network(seed=b"security", **keys)  # type: ignore[arg-type]
+    network.attach(world)
+    return network
+
+
+def records(world: World, who: str, *, protocol: str = "SIP", direction: str = "sent") -> list[Record]:
+    assert world.trace is not None
+    found = [record for record in world.trace if record.who == who and record.direction == direction]
+    return [record for record in found if record.protocol == protocol]
+
+
+def last_register(world: World) -> tuple[Request, Flow]:
+    record = [record for record in records(world, "alice") if record.data.startswith(b"REGISTER")][-1]
+    request = parse(record.data)
+    assert isinstance(request, Request)
+    return request, record.flow
+
+
+def sent_again(request: Request, **changes: str) -> Request:
+    """The same request as if it were the next one of the phone."""
+    again = request.copy()
+    again.headers.set("CSeq", f"{request.cseq.number + 1} {request.method}")
+    again.headers.set("Via", str(request.via.with_params(branch="z9hG4bKagain")))
+    for name, value in changes.items():
+        again.headers.set(name.replace("_", "-"), value)
+    return again
+
+
+def answers(world: World) -> list[int]:
+    """The statuses that the P-CSCF has sent to alice."""
+    sent = [record for record in records(world, "p-cscf") if record.flow.remote.host == HOSTS["alice"]]
+    return [message.status for record in sent if isinstance(message := parse(record.data), Response)]
+
+
+def counted(world: World, name: str) -> list[Counted]:
+    return world.shield(name).counted()
+
+
+# The agreement ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=str)
+def test_sec_01_registration_and_a_call_inside_each_suite(
+    world: World, network: Network, assert_ladder: Ladder, suite: Suite
+) -> None:
+    alice = put_in(world, network, security_suites=(str(suite),))
+    bob = put_in(world, network, "bob", security_suites=(str(suite),))
+    event = alice.register()
+    assert isinstance(event, Registered)
+    assert event.protection == str(suite)
+    bob.register()
+    key = alice.call("bob")
+    bob.answer(bob.incoming())
+    alice.next(CallAnswered)
+    bob.hangup(bob.incoming())
+    assert alice.next(CallEnded).call == key
+    assert_ladder(
+        world,
+        """
+        alice -> p-cscf  REGISTER
+        p-cscf -> alice  401 Unauthorized
+        alice -> p-cscf  REGISTER (ESP)
+        p-cscf -> alice  200 OK (ESP)
+        alice -> p-cscf  INVITE (SDP) (ESP)
+        p-cscf -> alice  100 Trying (ESP)
+        p-cscf -> alice  180 Ringing (SDP) (ESP)
+        alice -> p-cscf  PRACK (ESP)
+        p-cscf -> alice  200 OK (ESP)
+        p-cscf -> alice  200 OK (ESP)
+        alice -> p-cscf  ACK (ESP)
+        p-cscf -> alice  BYE (ESP)
+        alice -> p-cscf  200 OK (ESP)
+        """,
+        nodes=GM,
+    )
+
+
+def test_sec_01_the_p_cscf_prefers_and_the_phone_follows() -> None:
+    world = World()
+    network = network_of(world, suites=(Suite("aes-gmac", "null"), Suite("hmac-md5-96", "null"), *SUITES))
+    event = put_in(world, network, security_suites=("hmac-sha-1-96/aes-cbc", "hmac-md5-96/null")).register()
+    assert isinstance(event, Registered)
+    assert event.protection == "hmac-md5-96/null"
+
+
+def test_sec_02_security_verify_is_what_came(world: World, network: Network) -> None:
+    put_in(world, network).register()
+    challenge = parse(next(r.data for r in records(world, "alice", direction="received") if b" 401 " in r.data[:20]))
+    assert last_register(world)[0].headers.lines("Security-Verify") == challenge.headers.lines("Security-Server")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Security_Verify": "ipsec-3gpp;alg=hmac-md5-96;ealg=null;spi-c=1;spi-s=2;port-c=3;port-s=4"},
+        {"Security_Verify": "tls"},
+    ],
+)
+def test_sec_03_a_changed_security_verify_is_refused(world: World, network: Network, changes: dict[str, str]) -> None:
+    put_in(world, network).register()
+    world.run_for(1.0)
+    request, flow = last_register(world)
+    world.perform("alice", [Send(bytes(sent_again(request, **changes)), flow)])
+    world.run_for(1.0)
+    assert answers(world)[-1] == 494
+
+
+def test_sec_04_so_is_none_at_all(world: World, network: Network) -> None:
+    put_in(world, network).register()
+    world.run_for(1.0)
+    request, flow = last_register(world)
+    request.headers.remove("Security-Verify")
+    world.perform("alice", [Send(bytes(sent_again(request)), flow)])
+    world.run_for(1.0)
+    assert answers(world)[-1] == 494
+
+
+def test_sec_06_a_network_that_insists_refuses_who_offers_nothing() -> None:
+    world = World()
+    network = network_of(world, security="required")
+    event = put_in(world, network, security="none").register()
+    assert isinstance(event, RegistrationFailed)
+    assert event.status == 421
+    assert 'security = "ipsec"' in event.sentence
+
+
+def test_sec_15_a_network_without_ipsec_is_left_or_taken_as_the_profile_says() -> None:
+    world = World()
+    network = network_of(world, security="none")
+    event = put_in(world, network).register()
+    assert isinstance(event, RegistrationFailed)
+    assert event.status == 420
+    bob = put_in(world, network, "bob", security="ipsec-or-plain").register()
+    assert isinstance(bob, Registered)
+    assert bob.protection == ""
+
+
+# The associations ---------------------------------------------------------------------------------------------------
+
+
+def test_sec_07_packets_go_on_the_agreed_pairs_only(world: World, network: Network) -> None:
+    put_in(world, network).register()
+    client = last_register(world)[0].headers.lines("Security-Client")[0]
+    inner = [record for record in records(world, "alice") if record.is_protected]
+    came = [record for record in records(world, "alice", direction="received") if record.is_protected]
+    assert f"port-c={inner[0].flow.local.port};" in client + ";"  # UDP: port_uc → port_ps, port_pc → port_us
+    assert f"port-s={came[0].flow.local.port};" in client + ";"
+    assert {record.flow.remote.port for record in inner} == {6100}
+    assert {record.flow.remote.port for record in came} != {6100}
+    assert sum(one.packets for one in counted(world, "alice")) == 2
+    packets = records(world, "alice", protocol="ESP")
+    assert len(packets) == 1
+    assert b"REGISTER" not in packets[0].data  # aes-cbc
+
+
+def test_sec_09_a_wrong_key_is_met_with_silence(world: World, network: Network) -> None:
+    alice = put_in(world, network)
+    alice.register()
+    world.run_for(1.0)
+    before = answers(world)
+    packet = records(world, "alice", protocol="ESP")[-1]
+    forged = packet.data[:-1] + bytes([packet.data[-1] ^ 1])
+    forged = forged[:4] + (99).to_bytes(4, "big") + forged[8:]
+    world.perform("alice", [Send(forged, packet.flow)])
+    world.run_for(5.0)
+    assert answers(world) == before
+    assert sum(one.forged for one in counted(world, "p-cscf")) == 1
+    alice.do(alice.ue.register)  # and the associations are what they were
+    assert isinstance(alice.next(Registered, RegistrationFailed), Registered)
+
+
+def test_sec_10_a_replay_is_dropped(world: World, network: Network) -> None:
+    put_in(world, network).register()
+    world.run_for(1.0)
+    before = answers(world)
+    packet = records(world, "alice", protocol="ESP")[-1]
+    world.perform("alice", [Send(packet.data, packet.flow)])
+    world.run_for(5.0)
+    assert answers(world) == before
+    assert sum(one.replayed for one in counted(world, "p-cscf")) == 1
+
+
+def test_sec_11_what_comes_unprotected_to_a_protected_port_is_dropped(world: World, network: Network) -> None:
+    alice = put_in(world, network)
+    alice.register()
+    world.run_for(1.0)
+    before = answers(world)
+    request, flow = last_register(world)
+    mallory = Address(HOSTS["alice"], 5070)  # the host is right, the port and the wrapping are not
+    world.perform("alice", [Send(bytes(sent_again(request)), Flow("UDP", mallory, flow.remote))])
+    world.run_for(5.0)
+    assert answers(world) == before
+    told = len(alice.events)
+    world.perform("p-cscf", [Send(b"OPTIONS sip:a SIP/2.0\r\n\r\n", Flow("UDP", PCSCF, _server_port(world)))])
+    world.run_for(1.0)
+    assert len(alice.events) == told
+    assert not [event for event in alice.events if isinstance(event, Violated)]
+
+
+def _server_port(world: World) -> Address:
+    return records(world, "alice", direction="received")[-1].flow.local
+
+
+def test_sec_12_refreshes_change_the_associations_and_a_call_lives_on() -> None:
+    world = World()
+    network = network_of(world, terms=Terms(max_expires_s=600))
+    alice, bob = put_in(world, network), put_in(world, network, "bob")
+    alice.register()
+    bob.register()
+    key = alice.call("bob")
+    bob.answer(bob.incoming())
+    first = _server_port(world)
+    world.run_for(3600.0)
+    assert alice.ue.calls[key].state != "ended"
+    assert _server_port(world) == first  # port_us stays
+    clients = {record.flow.local.port for record in records(world, "alice") if record.is_protected}
+    assert len(clients) > 10  # port_uc does not
+    assert len(counted(world, "alice")) <= 8  # two sets at most
+    assert len(counted(world, "p-cscf")) <= 16
+    bob.hangup(bob.incoming())
+    ended = alice.next(CallEnded)
+    assert (ended.call, ended.status) == (key, None)  # type: ignore[attr-defined]
+    assert not [event for event in alice.events if isinstance(event, RegistrationFailed)]
+
+
+def test_reg_11_who_comes_back_in_the_clear_registers_anew(world: World, network: Network) -> None:
+    alice = put_in(world, network)
+    alice.register()
+    world.detach("alice")
+    again = VirtualPhone(world, "alice2", HOSTS["alice"], alice.profile, alice.isim)
+    assert isinstance(again.register(), Registered)
+
+
+def test_reg_12_after_deregistration_both_sides_forget(world: World, network: Network, assert_ladder: Ladder) -> None:
+    alice = put_in(world, network)
+    alice.register()
+    alice.deregister()
+    assert counted(world, "alice") == []
+    world.run_for(300.0)
+    assert counted(world, "p-cscf") == []
+    assert_ladder(
+        world,
+        """
+        alice -> p-cscf  REGISTER
+        p-cscf -> alice  401 Unauthorized
+        alice -> p-cscf  REGISTER (ESP)
+        p-cscf -> alice  200 OK (ESP)
+        alice -> p-cscf  REGISTER (ESP)
+        ...
+        p-cscf -> alice  200 OK (ESP)
+        """,
+        nodes=GM,
+    )
