@@ -37,6 +37,7 @@ from imsphone.ims.ue import Ue
 from imsphone.ladder import draw
 from imsphone.machine import Address, Authenticate, Ids, OpenMedia
 from imsphone.net.driver import Driver
+from imsphone.net.esp import raw_socket
 from imsphone.profile import Profile, Secret
 from imsphone.store import StoredIsim, open_isim, open_secret
 from imsphone.trace import Direction, Trace
@@ -139,9 +140,12 @@ class Phone:
     async def register(self) -> Registered:
         """Registers with the network; it refreshes itself from then on.
 
-        Raises RegistrationRejected, AuthenticationError, NetworkError.
+        Raises RegistrationRejected, AuthenticationError, NetworkError; the last also where the profile insists on IPsec
+        and this machine cannot send it, before anything else is.
         """
         self._expect_open()
+        if self.profile.security == "ipsec":
+            raw_socket(self.profile.local_host or "127.0.0.1").close()
         self._trouble = None
         with self._watch(Registered, RegistrationFailed) as watch:
             self.do(self._ue.register)

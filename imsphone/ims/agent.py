@@ -33,6 +33,8 @@ from imsphone.sip.uri import Uri
 
 METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "OPTIONS", "NOTIFY")
 OPTION_TAGS = ("100rel",)
+# A P-CSCF should have taken sec-agree out of what its other phones ask, and Kamailio's does not: no harm is in it.
+UNDERSTOOD = (*OPTION_TAGS, "sec-agree")
 SDP = "application/sdp"
 # Methods that exist and that this phone does not take (405); what nobody defined is not implemented (501).
 _ELSEWHERE = ("INFO", "MESSAGE", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE")

@@ -19,7 +19,7 @@ from typing import Any
 from imsphone.errors import ParseError, StateError
 from imsphone.events import Deregistered, Event, Registered, RegistrationFailed, Violated
 from imsphone.ims import reception
-from imsphone.ims.agent import OPTION_TAGS, Agent
+from imsphone.ims.agent import UNDERSTOOD, Agent
 from imsphone.ims.called import IncomingCall
 from imsphone.ims.calling import OutgoingCall
 from imsphone.ims.identity import Identity
@@ -238,7 +238,7 @@ class Ue:
 
     def _unsupported(self, transaction: ServerTransaction, now: float) -> list[Effect]:
         """420 where the request wants an extension that we lack (RFC 3261 8.2.2.3), else nothing."""
-        fault = examine_require(transaction.request, OPTION_TAGS)
+        fault = examine_require(transaction.request, UNDERSTOOD)
         if fault is None:
             return []
         refused = self._agent.answer(transaction.request, fault.status or 420, headers=fault.headers)

@@ -30,8 +30,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from imsphone.errors import ImsPhoneError, NetworkError
+from imsphone.ipsec.sa import Protect, Release
+from imsphone.ipsec.shield import Shield
 from imsphone.machine import Address, Ask, Effect, Flow, Machine, Resolve, Send
 from imsphone.net.addresses import family_of, local_host
+from imsphone.net.esp import EspWire
 from imsphone.net.flows import Flows
 from imsphone.net.resolver import Resolver, Target
 from imsphone.trace import Direction, Trace
@@ -75,7 +78,8 @@ class Driver:
         self.name = name
         self.now = clock
         self._loop = asyncio.get_running_loop()
-        self._answers: dict[type, Answer] = {Resolve: self._resolve, **(answers or {})}
+        own: dict[type, Answer] = {Resolve: self._resolve, Protect: self._protect, Release: self._release}
+        self._answers: dict[type, Answer] = own | dict(answers or {})
         self._on_event = on_event
         self._on_trouble = on_trouble
         self._on_crash = on_crash
@@ -83,6 +87,8 @@ class Driver:
         self._resolver = Resolver((str(dns),) if dns else ())
         self._local = local
         self._flows: dict[Address, Flows] = {}
+        self._shield = Shield()
+        self._esp: dict[str, EspWire] = {}
         self._is_bound = False
         self._pending: deque[Effect] = deque()
         self._is_performing = False
@@ -154,6 +160,8 @@ class Driver:
             self._alarm.cancel()
         for flows in self._flows.values():
             flows.close()
+        for wire in self._esp.values():
+            wire.close()
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
@@ -186,9 +194,19 @@ class Driver:
         self.perform(effects)
 
     def _receive(self, data: bytes, flow: Flow) -> None:
+        self._note("received", flow, data)
+        if not self._shield.guards(flow):
+            self._input(self.machine.receive, data, flow)
+
+    def _receive_esp(self, data: bytes, flow: Flow) -> None:
+        self._note("received", flow, data)
+        if opened := self._shield.open(data, flow):
+            self._note("received", opened.flow, opened.data, is_protected=True)
+            self._input(self.machine.receive, opened.data, opened.flow)
+
+    def _note(self, direction: Direction, flow: Flow, data: bytes, *, is_protected: bool = False) -> None:
         if self._trace is not None:
-            self._trace.add(self.now(), self.name, "received", flow, data)
-        self._input(self.machine.receive, data, flow)
+            self._trace.add(self.now(), self.name, direction, flow, data, is_protected)
 
     def _lost(self, flow: Flow) -> None:
         self._input(self.machine.lost, flow)
@@ -223,14 +241,25 @@ class Driver:
 
     def _send(self, effect: Send) -> None:
         flow = effect.flow
-        if self._trace is not None:
-            self._trace.add(self.now(), self.name, "sent", flow, effect.data)
+        is_protected = self._shield.guards(flow)
+        self._note("sent", flow, effect.data, is_protected=is_protected)
+        if is_protected:
+            self._send_inside(effect)
+            return
         flows = self._flows.get(flow.local)
         if flows is None:
             logger.warning("%s: nothing listens on %s any more", self.name, flow.local)
             self._loop.call_soon(self._lost, flow)
         else:
             flows.send(effect.data, flow)
+
+    def _send_inside(self, effect: Send) -> None:
+        packet = self._shield.seal(effect.data, effect.flow)
+        if packet is None:  # its associations are gone: never in the clear instead
+            self._loop.call_soon(self._lost, effect.flow)
+            return
+        self._note("sent", packet.flow, packet.data)
+        self._esp[packet.flow.local.host].send(packet.data, packet.flow)
 
     def _ask(self, ask: Ask) -> None:
         """Answers at once where a plain function can, else starts a task."""
@@ -260,6 +289,25 @@ class Driver:
             self._on_trouble(error)
         else:
             logger.warning("%s: %s", self.name, error)
+
+    # Security associations --------------------------------------------------------------------------------------------
+
+    @property
+    def shield(self) -> Shield:
+        """The security associations, and what has passed them."""
+        return self._shield
+
+    def _protect(self, question: Protect) -> bool:
+        """Raises NetworkError where this machine cannot send ESP."""
+        host = question.associations.own_host
+        if host not in self._esp:
+            self._esp[host] = EspWire(host, self._receive_esp)
+        self._shield.protect(question.associations)
+        return True
+
+    def _release(self, question: Release) -> bool:
+        self._shield.release(question.associations)
+        return True
 
     # Addresses ------------------------------------------------------------------------------------------------------
 

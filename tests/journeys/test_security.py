@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from imsphone.errors import NetworkError
 from imsphone.events import CallAnswered, CallEnded, Registered, RegistrationFailed, Violated
 from imsphone.ipsec.sa import SUITES, Suite
 from imsphone.ipsec.shield import Counted
@@ -14,8 +16,11 @@ from imsphone.lab.network import Network
 from imsphone.lab.registration import Terms
 from imsphone.lab.world import World
 from imsphone.machine import Address, Flow, Send
+from imsphone.net.privilege import ENVIRONMENT, open_raw
+from imsphone.phone import Phone
 from imsphone.profile import Profile
 from imsphone.sip.message import Request, Response, parse
+from imsphone.testing.served import ServedLab
 from imsphone.testing.virtual import VirtualPhone
 from imsphone.trace import Record
 
@@ -284,3 +289,44 @@ def test_reg_12_after_deregistration_both_sides_forget(world: World, network: Ne
         """,
         nodes=GM,
     )
+
+
+# On real sockets ----------------------------------------------------------------------------------------------------
+
+
+def may_open_raw() -> bool:
+    try:
+        open_raw("127.0.0.1").close()
+    except PermissionError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not may_open_raw(), reason="raw sockets need CAP_NET_RAW: run this as root")
+async def test_the_same_on_loopback(lab: ServedLab, assert_ladder: Ladder) -> None:
+    profile = replace(lab.profile("alice"), security="ipsec")
+    async with Phone(profile, isim=lab.isim("alice"), name="alice") as alice:
+        event = await alice.register()
+        assert event.protection == "hmac-sha-1-96/aes-cbc"
+        call = await alice.call("echo")
+        await asyncio.wait_for(call.answered(), 10.0)
+        await call.hangup()
+        await alice.deregister()
+        packets = [record for record in alice.trace if record.protocol == "ESP"]
+        assert len(packets) >= 10
+        plain = [record for record in alice.trace if record.protocol == "SIP" and not record.is_protected]
+        assert len(plain) == 2  # the first REGISTER and its 401
+
+
+async def test_sec_14_who_may_not_send_esp_hears_it_before_anything_is_sent(
+    lab: ServedLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("imsphone.net.esp.open_raw", refuse)
+    monkeypatch.setenv(ENVIRONMENT, "/nonexistent")
+    async with Phone(replace(lab.profile("alice"), security="ipsec"), isim=lab.isim("alice")) as alice:
+        with pytest.raises(NetworkError, match="imsphone-sa"):
+            await alice.register()
+        assert len(alice.trace) == 0

@@ -8,6 +8,7 @@ import pytest
 
 from imsphone.events import Violated
 from imsphone.lab.network import Network
+from imsphone.lab.pcscf import Security
 from imsphone.lab.world import World
 from imsphone.machine import Address, Flow, Send
 from tests.lab.conftest import REALM, Registrant, header, headers
@@ -145,14 +146,20 @@ def test_what_is_between_phone_and_p_cscf_stays_there(alice: Registrant, world: 
     assert "mine" not in header(invite, "P-Charging-Vector")
 
 
-def test_a_phone_that_needs_sec_agree_learns_that_it_is_not_there(alice: Registrant) -> None:
-    alice.send(
-        f"REGISTER sip:{REALM} SIP/2.0\nVia: {{via}}\nMax-Forwards: 70\nFrom: <sip:a@{REALM}>;tag=1\n"
-        f"To: <sip:a@{REALM}>\nCall-ID: x\nCSeq: 1 REGISTER\nProxy-Require: sec-agree\nRequire: sec-agree\n\n"
+@pytest.mark.parametrize(("security", "status"), [("none", 420), ("offered", 494), ("required", 494)])
+def test_a_phone_that_needs_sec_agree_and_offers_nothing_is_refused(security: Security, status: int) -> None:
+    network = Network(security=security)
+    register = (
+        f"REGISTER sip:{REALM} SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.11:5060;branch=z9hG4bK1\nMax-Forwards: 70\n"
+        f"From: <sip:a@{REALM}>;tag=1\nTo: <sip:a@{REALM}>\nCall-ID: x\nCSeq: 1 REGISTER\n"
+        "Proxy-Require: sec-agree\nRequire: sec-agree\n\n"
     )
-    answer = alice.next("SIP/2.0")
-    assert answer.startswith("SIP/2.0 420")
-    assert header(answer, "Unsupported") == "sec-agree"
+    flow = Flow("UDP", network.addresses["p-cscf"], Address("127.0.0.11", 5060))
+    [sent] = network.pcscf.receive(register.replace("\n", "\r\n").encode(), flow, 0.0)
+    assert isinstance(sent, Send)
+    answer = sent.data.decode()
+    assert answer.startswith(f"SIP/2.0 {status}")
+    assert header(answer, "Unsupported") == ("sec-agree" if status == 420 else "")
 
 
 @pytest.mark.parametrize("target", ["sip:127.0.0.12:5060", "sip:bob@127.0.0.12"])

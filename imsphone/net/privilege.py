@@ -1,0 +1,156 @@
+"""`imsphone-sa`: the one program with a privilege, and all that it does with it is to open sockets for ESP.
+
+    imsphone (ordinary user)                       imsphone-sa --user NAME (CAP_NET_RAW)
+       connect ──────────────────────────────────▶ who is it? (SO_PEERCRED): NAME or root, else nothing
+       "esp 192.0.2.7\\n" ─────────────────────────▶ an address of this host? socket, bind
+       ◀──────────────── "ok\\n" + the descriptor    or "no: …\\n"          SCM_RIGHTS, unix(7)
+
+No key comes near it: packets are sealed and opened by the user's own process. What the user gets is a raw socket bound
+to one address, with which he can send IP packets as this host; so it is given to the one user that is named and to
+nobody else, and the program is started by who may decide that.
+
+    sudo imsphone-sa --user alice            or as a service with AmbientCapabilities=CAP_NET_RAW
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import pwd
+import re
+import socket
+import struct
+import sys
+from ipaddress import ip_address
+from pathlib import Path
+
+from imsphone.errors import NetworkError
+from imsphone.machine import Address
+from imsphone.net.addresses import family_of, to_socket
+
+SOCKET_PATH = "/run/imsphone-sa.sock"
+ENVIRONMENT = "IMSPHONE_SA"  # another path, for tests and for who may not write to /run
+
+_ESP = 50
+_REQUEST = re.compile(rb"esp ([0-9a-fA-F.:]{2,45})\n")
+_MOST_BYTES = 64
+_PATIENCE_S = 2.0
+_CREDENTIALS = struct.Struct("=iII")  # pid, uid, gid
+
+
+def open_raw(host: str) -> socket.socket:
+    """A raw socket for ESP bound to `host`. Raises OSError, PermissionError where this process may not."""
+    family = family_of(host)
+    if family is None:
+        raise OSError(22, "no IP address")
+    raw = socket.socket(family, socket.SOCK_RAW, _ESP)
+    try:
+        raw.bind(to_socket(Address(host, 0)))
+    except OSError:
+        raw.close()
+        raise
+    return raw
+
+
+def ask_for_socket(host: str, path: str | None = None) -> socket.socket:
+    """The same from `imsphone-sa`. Raises NetworkError with what to do."""
+    path = path or os.environ.get(ENVIRONMENT, SOCKET_PATH)
+    remedy = f"start `sudo imsphone-sa --user {_user_name()}` beside it, or give this program CAP_NET_RAW"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_PATIENCE_S)
+        try:
+            connection.connect(path)
+            connection.sendall(f"esp {host}\n".encode())
+            said, descriptors, _, _ = socket.recv_fds(connection, 256, 1)
+        except OSError:
+            raise NetworkError(f"this user may not send ESP (no CAP_NET_RAW): {remedy}") from None
+    if said == b"ok\n" and descriptors:
+        return socket.socket(fileno=descriptors[0])
+    for descriptor in descriptors:
+        os.close(descriptor)
+    why = said.decode("utf-8", "replace").removeprefix("no: ").strip() or "it says nothing"
+    raise NetworkError(f"imsphone-sa at {path} gives no socket for ESP: {why}")
+
+
+def main() -> None:
+    """`imsphone-sa --user NAME`: serves until it is ended."""
+    parser = argparse.ArgumentParser(
+        prog="imsphone-sa", description="Opens sockets for ESP for one user, so that imsphone needs no privilege."
+    )
+    parser.add_argument("--user", required=True, help="the user who gets them")
+    parser.add_argument("--socket", default=SOCKET_PATH, help=f"where to listen (default: {SOCKET_PATH})")
+    options = parser.parse_args()
+    try:
+        uid = pwd.getpwnam(options.user).pw_uid
+    except KeyError:
+        sys.exit(f"imsphone-sa: there is no user {options.user}")
+    try:
+        open_raw("127.0.0.1").close()
+    except PermissionError:
+        sys.exit("imsphone-sa: it needs CAP_NET_RAW itself: start it by sudo, or as a service that has it")
+    try:
+        listener = listen(options.socket, uid)
+    except OSError as error:
+        sys.exit(f"imsphone-sa: {options.socket}: {error.strerror}")
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            serve_one(listener, uid)
+    Path(options.socket).unlink(missing_ok=True)
+
+
+def listen(path: str, uid: int) -> socket.socket:
+    """The listener that this user can reach and others cannot."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    Path(path).unlink(missing_ok=True)
+    mask = os.umask(0o177)
+    try:
+        listener.bind(path)
+    finally:
+        os.umask(mask)
+    if os.geteuid() == 0:
+        os.chown(path, uid, -1)
+    listener.listen(8)
+    return listener
+
+
+def serve_one(listener: socket.socket, uid: int) -> None:
+    """One connection: a request, its answer, the end. Whatever comes in, nothing is raised."""
+    with contextlib.suppress(OSError):
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(_PATIENCE_S)
+            peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            if _CREDENTIALS.unpack(peer)[1] not in (0, uid):
+                return
+            raw = _opened(connection.recv(_MOST_BYTES))
+            if isinstance(raw, str):
+                connection.sendall(f"no: {raw}\n".encode())
+                return
+            with raw:
+                socket.send_fds(connection, [b"ok\n"], [raw.fileno()])
+
+
+def _opened(request: bytes) -> socket.socket | str:
+    """The socket that is asked for, or why there is none."""
+    found = _REQUEST.fullmatch(request)
+    if found is None:
+        return "ask as in: esp 192.0.2.7"
+    host = found[1].decode()
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return f"{host} is no IP address"
+    if address.is_unspecified or address.is_multicast:
+        return f"{host} is no address of one host"
+    try:
+        return open_raw(host)
+    except OSError as error:
+        return f"{host}: {error.strerror}"
+
+
+def _user_name() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())

@@ -1,0 +1,92 @@
+"""The one program with a privilege gives what it should, to whom it should, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imsphone.errors import NetworkError
+from imsphone.net.privilege import _opened, ask_for_socket, listen, open_raw, serve_one
+
+
+def may_open_raw() -> bool:
+    try:
+        open_raw("127.0.0.1").close()
+    except PermissionError:
+        return False
+    return True
+
+
+needs_raw = pytest.mark.skipif(not may_open_raw(), reason="raw sockets need CAP_NET_RAW: run these as root")
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[str]:
+    """`imsphone-sa` for this very user, in a thread, for as many connections as come."""
+    path = str(tmp_path / "sa")
+    listener = listen(path, os.getuid())
+    listener.settimeout(0.1)
+    is_over = threading.Event()
+
+    def serve() -> None:
+        while not is_over.is_set():
+            serve_one(listener, os.getuid())
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield path
+    is_over.set()
+    thread.join()
+    listener.close()
+
+
+@needs_raw
+def test_it_gives_a_socket_bound_to_the_address_that_was_asked_for(broker: str) -> None:
+    with ask_for_socket("127.0.0.7", broker) as raw:
+        assert raw.type == socket.SOCK_RAW
+        assert raw.getsockname()[0] == "127.0.0.7"
+
+
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("0.0.0.0", "no address of one host"),
+        ("224.0.0.1", "no address of one host"),
+        ("1.2.3", "no IP address"),
+        ("192.0.2.1", "192.0.2.1: "),
+    ],
+)
+def test_it_gives_no_other(broker: str, host: str, why: str) -> None:
+    with pytest.raises(NetworkError, match=why):
+        ask_for_socket(host, broker)
+
+
+@given(st.binary(max_size=64))
+def test_no_request_raises(junk: bytes) -> None:
+    assert isinstance(_opened(junk), str)
+
+
+def test_only_the_named_user_reaches_it(tmp_path: Path) -> None:
+    path = tmp_path / "sa"
+    listener = listen(str(path), os.getuid())
+    assert path.stat().st_mode & 0o777 == 0o600
+    listener.settimeout(2.0)
+    if os.getuid() != 0:  # root is always served
+        thread = threading.Thread(target=serve_one, args=(listener, os.getuid() + 1))
+        thread.start()
+        with pytest.raises(NetworkError, match="it says nothing"):
+            ask_for_socket("127.0.0.1", str(path))
+        thread.join()
+    listener.close()
+
+
+def test_where_it_is_not_there_the_remedy_is(tmp_path: Path) -> None:
+    with pytest.raises(NetworkError, match=r"sudo imsphone-sa --user \S+"):
+        ask_for_socket("127.0.0.1", str(tmp_path / "none"))
