@@ -39,15 +39,20 @@ class Finding:
 
 @click.command("doctor")
 @click.argument("profile", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--sa", "wants_sa", is_flag=True, help="Look at what IPsec towards the P-CSCF needs, and send nothing.")
 @click.option("--json", "as_json", is_flag=True, help="The findings as one JSON array.")
-def command(profile: Path | None, as_json: bool) -> None:
+def command(profile: Path | None, wants_sa: bool, as_json: bool) -> None:
     """Look at this machine, and with PROFILE at its secrets and its network.
 
     Exit code 0 where nothing is bad, 3 where the P-CSCF does not answer, else 2.
     """
-    findings = machine_findings()
-    if profile is not None:
-        run(_look(profile, findings))
+    findings: list[Finding] = []
+    if wants_sa:
+        run(_look_at_protection(profile, findings))
+    else:
+        findings += machine_findings()
+        if profile is not None:
+            run(_look(profile, findings))
     if as_json:
         say(json.dumps([asdict(finding) for finding in findings]))
     else:
@@ -61,6 +66,18 @@ def command(profile: Path | None, as_json: bool) -> None:
 
 async def _look(profile: Path, findings: list[Finding]) -> None:
     findings += await profile_findings(profile)
+
+
+async def _look_at_protection(path: Path | None, findings: list[Finding]) -> None:
+    from imsphone.cli.protection import protection_findings
+    from imsphone.profile import Profile
+
+    try:
+        profile = Profile.load(path) if path else None
+    except ImsPhoneError as error:
+        findings.append(Finding("profile", "bad", str(error)))
+        return
+    findings += await protection_findings(profile)
 
 
 def machine_findings() -> list[Finding]:

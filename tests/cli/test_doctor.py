@@ -39,3 +39,11 @@ def test_without_a_profile_it_looks_at_the_machine(run: Run) -> None:
     assert said.code == 0
     assert "Python" in said.out
     assert "sound card" in said.out
+
+
+def test_the_security_associations_are_looked_at_alone(run: Run, profiles: dict[str, Path]) -> None:
+    said = run("doctor", profiles["alice"], "--sa", "--json")
+    names = [finding["name"] for finding in json.loads(said.out)]
+    assert names[0] == "ESP"
+    assert "P-CSCF" not in names  # nothing was sent
+    assert run("doctor", "nowhere.toml", "--sa").code == 2

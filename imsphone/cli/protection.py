@@ -1,0 +1,94 @@
+"""What IPsec towards the P-CSCF needs of this machine, looked at before anything is sent (`imsphone doctor --sa`).
+
+capability   a raw socket for ESP: this program's own, or from imsphone-sa
+route        an address of ours that reaches the P-CSCF, since the associations are bound to it
+port         the own SIP port, where the profile names one
+suites       what the profile lets us offer
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from imsphone.cli.doctor import Finding
+from imsphone.errors import ImsPhoneError, NetworkError
+
+if TYPE_CHECKING:
+    from imsphone.profile import Profile
+
+ANY_HOST = "127.0.0.1"  # enough to learn whether this user may at all
+
+
+async def protection_findings(profile: Profile | None) -> list[Finding]:
+    """One finding for each thing that IPsec needs; of the machine alone where there is no profile."""
+    if profile is None:
+        return [_capability(ANY_HOST)]
+    route = await _route(profile)
+    local = profile.local_host or (None if isinstance(route, Finding) else route)
+    found = [_capability(local or ANY_HOST)]
+    if isinstance(route, Finding):
+        found.append(route)
+    else:
+        found.append(Finding("route", "good", f"the P-CSCF is reached from {route}"))
+    if profile.local_port:
+        found.append(_port(local or ANY_HOST, profile.local_port))
+    found.append(_wish(profile))
+    return found
+
+
+def _capability(host: str) -> Finding:
+    from imsphone.net.esp import raw_socket
+    from imsphone.net.privilege import open_raw
+
+    try:
+        open_raw(host).close()
+    except OSError:
+        pass
+    else:
+        return Finding("ESP", "good", "this program may open raw sockets")
+    try:
+        raw_socket(host).close()
+    except NetworkError as error:
+        return Finding("ESP", "bad", str(error))
+    return Finding("ESP", "good", "imsphone-sa gives raw sockets")
+
+
+async def _route(profile: Profile) -> str | Finding:
+    """Our address towards the P-CSCF, or what is in the way."""
+    from imsphone.ims.identity import Identity
+    from imsphone.net.addresses import local_host
+    from imsphone.net.resolver import Resolver
+
+    host, port = profile.pcscf_endpoint or (Identity.of(profile).home_domain, None)
+    resolver = Resolver((str(profile.dns_address),) if profile.dns_address else ())
+    target = resolver.literal(host, port, "UDP")
+    try:
+        targets = (target,) if target else (await resolver.lookup(host, port, "UDP")).targets
+    except (ImsPhoneError, OSError) as error:
+        return Finding("route", "bad", str(error))
+    for one in targets:
+        if (local := local_host(one.host)) is not None:
+            return local
+    if not targets:
+        return Finding("route", "bad", f"nothing in the DNS leads to {host}: name a P-CSCF in the profile (pcscf)")
+    tried = ", ".join(one.host for one in targets)
+    return Finding("route", "bad", f"no route leads to {tried}: is the network up that the P-CSCF is in?")
+
+
+def _port(host: str, port: int) -> Finding:
+    from imsphone.net.addresses import family_of
+
+    with socket.socket(family_of(host) or socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return Finding("port", "bad", f"{host}:{port} cannot be had ({error.strerror}): change local_port")
+    return Finding("port", "good", f"{host}:{port} is free")
+
+
+def _wish(profile: Profile) -> Finding:
+    if profile.security == "none":
+        sentence = 'the profile registers in the clear: security = "ipsec" asks for IPsec'
+        return Finding("suites", "limited", sentence)
+    return Finding("suites", "good", ", ".join(profile.security_suites))

@@ -1,0 +1,62 @@
+"""`imsphone doctor --sa` names what IPsec lacks before anything is sent."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import replace
+
+import pytest
+
+from imsphone.cli.protection import protection_findings
+from imsphone.net.privilege import ENVIRONMENT
+from imsphone.profile import Profile
+
+PROFILE = Profile(imsi="001010000000001", pcscf="127.0.10.10:5060", security="ipsec")
+
+
+def refuse(*_: object) -> None:
+    raise PermissionError(1, "Operation not permitted")
+
+
+async def verdicts(profile: Profile | None) -> dict[str, tuple[str, str]]:
+    return {finding.name: (finding.verdict, finding.sentence) for finding in await protection_findings(profile)}
+
+
+async def test_a_user_without_the_capability_is_told_what_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imsphone.net.esp.open_raw", refuse)
+    monkeypatch.setattr("imsphone.net.privilege.open_raw", refuse)
+    monkeypatch.setenv(ENVIRONMENT, "/nonexistent")
+    verdict, sentence = (await verdicts(None))["ESP"]
+    assert verdict == "bad"
+    assert "imsphone-sa --user" in sentence
+
+
+async def test_the_address_that_reaches_the_p_cscf_is_named() -> None:
+    found = await verdicts(PROFILE)
+    assert found["route"][0] == "good"
+    assert "127.0.0.1" in found["route"][1]
+    assert found["suites"] == ("good", ", ".join(PROFILE.security_suites))
+
+
+async def test_a_p_cscf_that_no_route_leads_to_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imsphone.net.addresses.local_host", lambda target: None)
+    verdict, sentence = (await verdicts(PROFILE))["route"]
+    assert verdict == "bad"
+    assert "127.0.10.10" in sentence
+
+
+async def test_a_port_that_is_taken_is_named() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        found = await verdicts(replace(PROFILE, local_host="127.0.0.1", local_port=port))
+    assert found["port"][0] == "bad"
+    assert "local_port" in found["port"][1]
+    found = await verdicts(replace(PROFILE, local_host="127.0.0.1", local_port=port))
+    assert found["port"][0] == "good"
+
+
+async def test_a_profile_in_the_clear_is_asked_whether_it_means_it() -> None:
+    verdict, sentence = (await verdicts(replace(PROFILE, security="none")))["suites"]
+    assert verdict == "limited"
+    assert 'security = "ipsec"' in sentence
