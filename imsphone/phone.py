@@ -104,6 +104,8 @@ class Phone:
             trace=self.trace,
             dns=profile.dns_address,
             local=(profile.local_host, profile.local_port),
+            # Kamailio's P-CSCF makes no agreement with a phone whose Via names another port
+            preferred_port=0 if profile.security == "none" else 5060,
         )
         self._loop = asyncio.get_running_loop()
         self._media.begin()

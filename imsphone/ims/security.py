@@ -143,7 +143,10 @@ class Security:
             return "the network's challenge agrees to no IPsec: it has no Security-Server"
         if offered:
             return f"the network wants {offered[0].suite}, which this phone did not offer"
-        return "the network's Security-Server cannot be used: a mechanism, an SPI or a port is missing"
+        return (
+            "the network's Security-Server cannot be used: a mechanism, an SPI or a port is missing; some P-CSCFs want "
+            "the phone at port 5060 (local_port)"
+        )
 
     def refused(self, response: Response) -> str:
         """Takes a 420, 421 or 494. Gives the sentence about it, the empty string where it is about something else."""

@@ -26,6 +26,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -56,8 +57,8 @@ class Driver:
 
     `answers` maps the type of a question to a function of it, plain or async; `Resolve` has its answer here. `local` is
     the host (None: as the route to each target says) and the port (0: any) that sockets are bound to when the first
-    Resolve needs them; a server calls `bind` instead. `dns` is the name server to ask in place of the system's. Make it
-    inside a running event loop.
+    Resolve needs them; with port 0 `preferred_port` is tried before any other. A server calls `bind` instead. `dns` is
+    the name server to ask in place of the system's. Make it inside a running event loop.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Driver:
         trace: Trace | None = None,
         dns: Address | None = None,
         local: tuple[str | None, int] = (None, 0),
+        preferred_port: int = 0,
         clock: Callable[[], float] = wall_clock,
     ) -> None:
         self.machine = machine
@@ -86,6 +88,7 @@ class Driver:
         self._trace = trace
         self._resolver = Resolver((str(dns),) if dns else ())
         self._local = local
+        self._preferred_port = preferred_port
         self._flows: dict[Address, Flows] = {}
         self._shield = Shield()
         self._esp: dict[str, EspWire] = {}
@@ -347,6 +350,9 @@ class Driver:
             return next((address for address in self._flows if family_of(address.host) == family), None)
         if host is None or family_of(host) != family:
             return None
+        if not port and self._preferred_port:
+            with suppress(NetworkError):  # taken: then any
+                return self._open(Address(host, self._preferred_port)).local
         return self._open(Address(host, port)).local
 
     def _open(self, address: Address) -> Flows:

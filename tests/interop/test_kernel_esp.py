@@ -10,39 +10,23 @@ The kernel here need not know ESP. Nothing of the host's own network is touched,
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from imsphone.ipsec.sa import SUITES, Keys, Suite
+from tests.interop.esp.guest import HERE, Guest, missing
 
-HERE = Path(__file__).parent / "esp"
-NAMESPACE = "imsphone-esp"
 HOSTS = (("10.93.0.2", "10.93.0.1"), ("fd93::2", "fd93::1"))
 CK, IK = bytes(range(16)), bytes(range(16, 32))
-UP_S = 60.0
 
 Question = Callable[..., int]
 
 
-def _missing() -> str | None:
-    if os.geteuid() != 0:
-        return "a guest with a network of its own needs root"
-    for program, package in (("linux.uml", "user-mode-linux"), ("ip", "iproute2"), ("modprobe", "kmod")):
-        if shutil.which(program, path=f"{os.environ.get('PATH', '')}:/sbin:/usr/sbin") is None:
-            return f"{program} is missing: apt-get install {package}"
-    if not Path("/dev/net/tun").exists():
-        return "there is no /dev/net/tun for the guest's network"
-    return None
-
-
-pytestmark = [pytest.mark.interop, pytest.mark.skipif(_missing() is not None, reason=str(_missing()))]
+pytestmark = [pytest.mark.interop, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 
 
 def _transform(suite: Suite) -> str:
@@ -57,7 +41,7 @@ def _transform(suite: Suite) -> str:
     return f"auth-trunc 'hmac({name})' 0x{keys.integrity.hex()} 96 enc {cipher}"
 
 
-def _setup() -> str:
+def _guest() -> str:
     lines = ["set -e", "ip link set eth0 up", "ip addr add 10.93.0.1/24 dev eth0"]
     lines.append("ip -6 addr add fd93::1/64 dev eth0 nodad")
     for phone, guest in HOSTS:
@@ -77,66 +61,26 @@ def _setup() -> str:
                     f"dport {ports[1]} dir {direction} "
                     f"tmpl src {source} dst {target} proto esp reqid {reqid} mode transport"
                 )
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, f"exec {sys.executable} echo.py", ""])
 
 
 @pytest.fixture(scope="module")
 def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Question]:
     """Asks our side, which runs beside the guest, and gives the number of right answers."""
     folder = tmp_path_factory.mktemp("esp")
-    (folder / "setup.sh").write_text(_setup())
     shutil.copy(HERE / "echo.py", folder)
-    shutil.copy(HERE / "init.sh", folder)
-    (folder / "init.sh").chmod(0o755)
-    folder.chmod(0o755)
-    subprocess.run(["ip", "netns", "del", NAMESPACE], capture_output=True)
-    subprocess.run(["ip", "netns", "add", NAMESPACE], check=True)
-    inside = ["ip", "netns", "exec", NAMESPACE]
-    for command in (
-        "ip link set lo up",
-        "ip tuntap add dev tap0 mode tap",
-        "ip addr add 10.93.0.2/24 dev tap0",
-        "ip link set tap0 up",
-        "ip -6 addr add fd93::2/64 dev tap0 nodad",
-    ):
-        subprocess.run([*inside, *command.split()], check=True)
-    log = (folder / "guest.log").open("wb")
-    guest = subprocess.Popen(
-        [
-            *(*inside, "linux.uml", "mem=160M", f"umid=esp{os.getpid()}", "rootfstype=hostfs", "rootflags=/", "ro"),
-            *(f"init={folder}/init.sh", f"SA_DIR={folder}", f"SA_PYTHON={sys.executable}", "eth0=tuntap,tap0"),
-            *("con=null", "con0=null,fd:1", "quiet"),
-        ],
-        stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-    )  # fmt: skip
-    phone = subprocess.Popen(
-        [*inside, sys.executable, str(HERE / "phone.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert phone.stdin
-    assert phone.stdout
+    with Guest(folder, _guest(), ("10.93.0.2/24", "fd93::2/64")) as guest:
+        command = guest.beside(sys.executable, str(HERE / "phone.py"))
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as phone:
 
-    def asked(**question: object) -> int:
-        assert phone.stdin
-        assert phone.stdout
-        phone.stdin.write(json.dumps(question) + "\n")
-        phone.stdin.flush()
-        return int(json.loads(phone.stdout.readline())["answers"])
+            def asked(**question: object) -> int:
+                assert phone.stdin
+                assert phone.stdout
+                phone.stdin.write(json.dumps(question) + "\n")
+                phone.stdin.flush()
+                return int(json.loads(phone.stdout.readline())["answers"])
 
-    try:
-        end = time.monotonic() + UP_S
-        while b"the guest is up" not in (folder / "guest.log").read_bytes():
-            assert guest.poll() is None, (folder / "guest.log").read_text(errors="replace")
-            assert time.monotonic() < end, (folder / "guest.log").read_text(errors="replace")
-            time.sleep(0.1)
-        yield asked
-    finally:
-        phone.stdin.close()
-        phone.wait(10)
-        phone.stdout.close()
-        os.killpg(guest.pid, 9)
-        guest.wait(10)
-        log.close()
-        subprocess.run(["ip", "netns", "del", NAMESPACE], check=False)
+            yield asked
 
 
 every_suite = pytest.mark.parametrize(("number", "suite"), list(enumerate(map(str, SUITES))))

@@ -312,3 +312,12 @@ def test_the_clock_tells_the_time_of_day_and_never_goes_back() -> None:
     readings = [wall_clock() for _ in range(100)]
     assert readings == sorted(readings)
     assert readings[0] > 1_700_000_000
+
+
+async def test_the_preferred_port_is_taken_where_it_is_free() -> None:
+    first, second = (Driver(Caller(), name=name, local=(ALICE, 0), preferred_port=15060) for name in ("a", "b"))
+    async with first, second:
+        for driver in (first, second):
+            driver.do(driver.machine.call, BOB, 9)  # type: ignore[attr-defined]
+        assert first.addresses == (Address(ALICE, 15060),)
+        assert second.addresses[0].port not in (0, 15060)
