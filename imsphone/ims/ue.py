@@ -261,8 +261,8 @@ class Ue:
             event = effect.event if isinstance(effect, Tell) else None
             if isinstance(event, Deregistered) or (isinstance(event, RegistrationFailed) and event.is_final):
                 self._watch.stop()
-            elif isinstance(event, Registered) and not event.is_refresh and self._registration.binding is not None:
-                self._watch.start(self._registration.binding, now)
+            elif isinstance(event, Registered) and self._registration.binding is not None:
+                (self._watch.go_on if event.is_refresh else self._watch.start)(self._registration.binding, now)
         return effects
 
     def _seen(self, sighting: Sighting, now: float) -> list[Effect]:

@@ -66,6 +66,11 @@ class Watch:
         self._expires_s = _EXPIRES_S
         self._next_at = now + _BREATH_S
 
+    def go_on(self, binding: Binding, now: float) -> None:
+        """The registration was refreshed: the way to the P-CSCF may be another (IPsec)."""
+        if self._binding is not None:
+            self._binding = binding
+
     def stop(self) -> None:
         """We are not: ask for nothing more. The last NOTIFY still finds the subscription."""
         self._binding = self._transaction = self._next_at = None

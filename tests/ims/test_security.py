@@ -263,3 +263,21 @@ def test_associations_outlive_a_registration_that_ran_out_by_half_a_minute(secur
     secure.answer((secure.flow,))  # a new one begins, in the clear
     assert secure.flows[-1] == secure.flow
     assert "Security-Verify" not in secure.request.headers
+
+
+def test_the_subscription_to_the_registration_moves_with_it(make_bench: Any) -> None:
+    secure = make_bench(security="ipsec", reg_event=True)
+    registered(secure, expires_s=600)
+    secure.wait(1)
+    subscribe = secure.request
+    assert subscribe.method == "SUBSCRIBE"
+    assert subscribe.headers.lines("Security-Verify") == [SERVER]
+    secure.reply("503 Service Unavailable", "Retry-After: 305")
+    secure.wait(299)
+    other = SERVER.replace("4096", "4098").replace("4097", "4099").replace("5100", "5101")
+    challenge(secure, f"Security-Server: {other}")
+    new = guarded(secure)
+    secure.grant(600)
+    secure.wait(10)
+    assert secure.request.method == "SUBSCRIBE"
+    assert secure.flows[-1].local == new.own_client
