@@ -99,3 +99,10 @@ def test_any_octets_have_a_printable_name_of_one_line(start: bytes, data: bytes,
     label = label_of(data)
     assert label.isprintable()
     assert 0 < len(label) <= 60
+
+
+def test_an_esp_packet_is_known_by_who_carried_it() -> None:
+    packet = bytes.fromhex("1234abcd00000007") + bytes(40)
+    assert protocol_of(packet) != "ESP"
+    assert label_of(packet, "ESP") == "ESP 1234abcd #7"
+    assert label_of(b"", "ESP")

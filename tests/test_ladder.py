@@ -281,3 +281,13 @@ def test_any_trace_can_be_drawn_and_compared(
     assert compare("\n".join(lines(trace, media=True)), trace) is None
     assert compare("...", trace) is None
     compare("\n".join(wanted), trace)
+
+
+def test_what_went_inside_esp_says_so_and_the_packet_is_not_drawn_besides() -> None:
+    trace = Trace()
+    out = Flow("UDP", ADDRESSES["alice"], ADDRESSES["p-cscf"])
+    esp = Flow("ESP", ADDRESSES["alice"]._replace(port=0), ADDRESSES["p-cscf"]._replace(port=0))
+    trace.add(1.0, "alice", "sent", out, sip("REGISTER"), True)
+    trace.add(1.0, "alice", "sent", esp, bytes(60))
+    assert lines(trace, names=dict(zip(HOSTS.values(), HOSTS, strict=True))) == ["alice -> p-cscf  REGISTER (ESP)"]
+    assert "REGISTER (ESP)" in draw(trace)

@@ -224,3 +224,22 @@ def test_any_trace_gives_whole_blocks_with_true_lengths_and_checksums(
             assert struct.unpack_from("!H", packet, 4)[0] == captured - 40
             pseudo, payload, protocol = packet[8:40], packet[40:], packet[6]
         assert ones_sum(pseudo + struct.pack("!II", protocol, len(payload)) + payload) == 0xFFFF
+
+
+@needs_tshark
+@pytest.mark.parametrize("hosts", [("127.0.10.101", "127.0.10.10"), ("2001:db8::1", "2001:db8::2")])
+def test_wireshark_finds_the_esp_packet_and_the_message_that_was_in_it(hosts: tuple[str, str], tmp_path: Path) -> None:
+    trace = Trace()
+    one, other = hosts
+    inside = Flow("UDP", Address(one, 40001), Address(other, 6100))
+    trace.add(1.0, "alice", "sent", inside, sip("REGISTER sip:x SIP/2.0", cseq="1 REGISTER"), True)
+    packet = struct.pack("!II", 0x1234ABCD, 7) + bytes(44)
+    trace.add(1.0, "alice", "sent", Flow("ESP", Address(one, 0), Address(other, 0)), packet)
+    found = fields(
+        trace, tmp_path, "esp or sip", "sip.Method", "udp.dstport", "esp.spi", "esp.sequence", "frame.comment"
+    )
+    assert [row.split("\t") for row in found] == [
+        ["REGISTER", "6100", "", "", f"alice → {inside.remote}: REGISTER (ESP)"],
+        ["", "", "0x1234abcd", "7", f"alice → {Address(other, 0)}: ESP 1234abcd #7"],
+    ]
+    assert tshark(trace, tmp_path, "-Y", COMPLAINTS) == []

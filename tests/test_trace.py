@@ -221,3 +221,16 @@ def test_a_broken_line_is_named(change: dict[str, object]) -> None:
 def test_any_text_is_a_trace_or_a_parse_error(text: str) -> None:
     with contextlib.suppress(ParseError):
         assert not Trace.from_jsonl(text).records()
+
+
+def test_a_protected_message_and_its_packet_are_both_kept_and_told_apart() -> None:
+    trace = Trace()
+    esp = Flow("ESP", ALICE._replace(port=0), BOB._replace(port=0))
+    packet = bytes.fromhex("1234abcd00000007") + bytes(40)
+    trace.add(1.0, "alice", "sent", OUT, sip(), True)
+    trace.add(1.0, "alice", "sent", esp, packet)
+    inner, outer = Trace.from_jsonl(trace.jsonl()).records()
+    assert (inner.protocol, inner.is_protected) == ("SIP", True)
+    assert (outer.protocol, outer.is_protected, outer.data) == ("ESP", False, packet)
+    summaries = [json.loads(line)["summary"] for line in trace.jsonl().splitlines()]
+    assert summaries == ["OPTIONS", "ESP 1234abcd #7"]

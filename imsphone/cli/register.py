@@ -102,6 +102,8 @@ async def _stay(phone: Phone) -> None:
 
 def _show(registered: Registered) -> None:
     say(f"Registered as {registered.impu} for {registered.expires_s} s.")
+    if registered.protection:
+        say(f"  Protected      by IPsec, {registered.protection}")
     say("  Identities     " + ", ".join(registered.impus))
     say("  Service-Route  " + (", ".join(registered.service_route) or "none"))
 
