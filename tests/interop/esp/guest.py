@@ -28,6 +28,8 @@ def missing(*programs: tuple[str, str]) -> str | None:
             return f"{program} is missing: apt-get install {package}"
     if not Path("/dev/net/tun").exists():
         return "there is no /dev/net/tun for the guest's network"
+    if subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode:
+        return "this root may not make a network namespace: it has no CAP_SYS_ADMIN"
     return None
 
 
