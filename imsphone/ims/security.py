@@ -129,6 +129,13 @@ class Security:
         lines = [("Security-Verify", value) for value in self._verify]
         return [*lines, ("Require", OPTION_TAG), ("Proxy-Require", OPTION_TAG)]
 
+    def admits(self, flow: Flow) -> bool:
+        """Whether a request may come on this flow: once protected, only inside ESP (TS 33.203 7.1)."""
+        if self.current is None:
+            return True
+        held = [self.current, *(old for _, old in self._retiring), *([self.candidate] if self.candidate else [])]
+        return any(flow.local in (one.own_server, one.own_client) for one in held)
+
     # What comes back --------------------------------------------------------------------------------------------------
 
     def challenged(self, response: Response) -> str:

@@ -281,3 +281,17 @@ def test_the_subscription_to_the_registration_moves_with_it(make_bench: Any) -> 
     secure.wait(10)
     assert secure.request.method == "SUBSCRIBE"
     assert secure.flows[-1].local == new.own_client
+
+
+def test_once_protected_it_is_called_inside_esp_only(secure: Any) -> None:
+    """SEC-11, TS 33.203 7.1."""
+    held = registered(secure)
+    secure.forget()
+    secure.invite()
+    assert secure.labels == ["403"]
+    assert not secure.ue.calls
+    assert secure.names == ["Violated"]
+    secure.forget()
+    inside = Flow("UDP", held.own_server, held.peer_client)
+    secure.hear(secure.far_request("INVITE", 1, branch="z9hG4bKinside", tag=""), secure.sdp_offer, inside)
+    assert len(secure.ue.calls) == 1
