@@ -34,6 +34,7 @@ from imsphone.events import (
 )
 from imsphone.ims.identity import Identity
 from imsphone.ims.ue import Ue
+from imsphone.ipsec.shield import Counted
 from imsphone.ladder import draw
 from imsphone.machine import Address, Authenticate, Ids, OpenMedia
 from imsphone.net.driver import Driver
@@ -226,6 +227,11 @@ class Phone:
             event = await _within(timeout, watch.first(), f"{kind.__name__} did not happen")
         assert isinstance(event, kind)
         return event
+
+    @property
+    def associations(self) -> list[Counted]:
+        """The security associations with the P-CSCF, and how many packets went through each."""
+        return self._driver.shield.counted()
 
     def ladder(self, *, width: int = 120, colour: bool = False) -> str:
         """What crossed the network so far, drawn: at most `width` columns, with `colour` in ANSI codes."""

@@ -23,6 +23,7 @@ from imsphone.events import (
 )
 
 if TYPE_CHECKING:
+    from imsphone.ipsec.shield import Counted
     from imsphone.phone import Phone
 
 
@@ -56,7 +57,7 @@ async def _register(
                     phone.on(_tell_seen)
             registered = await phone.register()
             if not as_json:
-                _show(registered)
+                _show(registered, phone.associations)
             if stay:
                 if not as_json:
                     click.echo("Staying registered; Ctrl-C deregisters.", err=True)
@@ -100,10 +101,12 @@ async def _stay(phone: Phone) -> None:
         raise registration_error(lost.result())
 
 
-def _show(registered: Registered) -> None:
+def _show(registered: Registered, associations: list[Counted]) -> None:
     say(f"Registered as {registered.impu} for {registered.expires_s} s.")
     if registered.protection:
         say(f"  Protected      by IPsec, {registered.protection}")
+        for (spi, source, target), _, packets, *_ in associations:
+            say(f"    {source} → {target}  spi {spi:08x}, {packets} packet{'s' if packets != 1 else ''}")
     say("  Identities     " + ", ".join(registered.impus))
     say("  Service-Route  " + (", ".join(registered.service_route) or "none"))
 

@@ -55,6 +55,10 @@ _BEFORE_PROOF = {
     421: 'the network insists on IPsec (sec-agree): security = "ipsec" in the profile asks for it',
     494: "the network does not take what this phone says of IPsec (sec-agree): compare security_suites with its own",
 }
+_SILENT_INSIDE = (
+    "{tried} challenged in the clear and is silent inside IPsec: does everything between let ESP (IP protocol 50) pass "
+    "both ways, and has the P-CSCF the same CK and IK as the SIM?"
+)
 OTHER_AGREEMENT = _BEFORE_PROOF[494]
 NO_IPSEC = "this machine cannot protect messages by IPsec: see what imsphone doctor --sa says"
 NO_AGREEMENT = 'the network knows no security agreement (sec-agree): security = "none" registers without IPsec'
@@ -90,10 +94,15 @@ def no_contact(impu: str, response: Response) -> Setback:
     return Setback.of("rejected", sentence, response)
 
 
-def failure(answer: Response | str, tried: list[str]) -> Setback:
-    """A response that says nothing of us, or "timeout" or "unreachable" where there is none."""
+def failure(answer: Response | str, tried: list[str], *, is_inside: bool = False) -> Setback:
+    """A response that says nothing of us, or "timeout" or "unreachable" where there is none.
+
+    `is_inside`: what we sent was the first message inside new security associations.
+    """
     if isinstance(answer, Response):
         return trouble(answer, tried)
+    if is_inside and answer == "timeout":
+        return Setback("timeout", _SILENT_INSIDE.format(tried=_listed(tried)))
     return silence(tried) if answer == "timeout" else no_way(tried)
 
 

@@ -281,7 +281,7 @@ class Registration:
 
     def _try_next(self, answer: Response | str, now: float) -> list[Effect]:
         """The network has troubles, or says nothing."""
-        setback = explain.failure(answer, self._tried)
+        setback = explain.failure(answer, self._tried, is_inside=self._security.candidate is not None)
         if self._purpose == "refresh":
             return self._put_off(setback, now)
         if self._purpose == "initial" and not self._is_leaving:

@@ -7,9 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from imsphone.net.privilege import open_raw
 from imsphone.testing.served import ServedLab
 
 from .conftest import Run
+
+
+def may_open_raw() -> bool:
+    try:
+        open_raw("127.0.0.1").close()
+    except PermissionError:
+        return False
+    return True
 
 
 def test_it_says_who_we_are_and_for_how_long(run: Run, profiles: dict[str, Path], lab: ServedLab) -> None:
@@ -19,6 +28,16 @@ def test_it_says_who_we_are_and_for_how_long(run: Run, profiles: dict[str, Path]
     assert "Service-Route" in said.out
     assert said.out.count("401 Unauthorized") == 2  # to register, and to deregister
     assert "200 OK" in said.out
+
+
+@pytest.mark.skipif(not may_open_raw(), reason="raw sockets need CAP_NET_RAW: run this as root")
+def test_the_security_associations_are_shown(run: Run, profiles: dict[str, Path]) -> None:
+    with profiles["alice"].open("a") as file:
+        file.write('security = "ipsec"\n')
+    said = run("register", profiles["alice"])
+    assert said.code == 0, said.err
+    assert "Protected      by IPsec, hmac-sha-1-96/aes-cbc" in said.out
+    assert said.out.count("  spi ") == 4
 
 
 def test_a_digest_account_registers_too(run: Run, profiles: dict[str, Path]) -> None:

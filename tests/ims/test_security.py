@@ -295,3 +295,13 @@ def test_once_protected_it_is_called_inside_esp_only(secure: Any) -> None:
     inside = Flow("UDP", held.own_server, held.peer_client)
     secure.hear(secure.far_request("INVITE", 1, branch="z9hG4bKinside", tag=""), secure.sdp_offer, inside)
     assert len(secure.ue.calls) == 1
+
+
+def test_silence_inside_says_where_to_look(secure: Any) -> None:
+    start(secure)
+    challenge(secure)
+    guarded(secure)
+    secure.wait(128)
+    (event,) = secure.events(RegistrationFailed)
+    assert event.cause == "timeout"
+    assert "protocol 50" in event.sentence
