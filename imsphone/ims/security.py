@@ -44,7 +44,7 @@ class Security:
         self._ids = ids
         self._transactions = transactions
         self._timeout_s = timeout_s
-        self._heirs: dict[Flow, Flow] = {}
+        self._flows: set[Flow] = set()  # of all sets so far, which the newest one inherits
         self._offer = Ends(0, 0, 0, 0)
         self._chosen: Proposal | None = None
         self._heard: tuple[str, ...] = ()  # Security-Server of the last challenge
@@ -102,10 +102,8 @@ class Security:
         return plain
 
     def latest(self, flow: Flow) -> Flow:
-        """The flow in whose place this one was meant: its own, or that of the newest set after it."""
-        while flow in self._heirs:
-            flow = self._heirs[flow]
-        return flow
+        """The flow that has taken this one's place: that of the set in use, for a call outlives many sets."""
+        return flow_of(self.current) if self.current is not None and flow in self._flows else flow
 
     def contact(self, plain: Flow) -> Flow:
         """The flow whose address the next REGISTER has in its Contact: our protected server port (5.1.1.2.2 c)."""
@@ -193,7 +191,7 @@ class Security:
         self.current, self.candidate, self._verify = new, None, self._heard
         if old is not None:
             self._retiring.append((now + self._timeout_s, old))
-            self._heirs[flow_of(old)] = flow_of(new)
+        self._flows.add(flow_of(new))
 
     def lapse(self, at: float | None = None) -> None:
         """The registration is over: its associations are not used any more, and live to their end or until `at`."""
@@ -211,7 +209,7 @@ class Security:
         self.candidate = self.current = None
         self._verify = ()
         self._retiring = []
-        self._heirs.clear()
+        self._flows.clear()
         return [effect for held in gone for effect in self._release(held)]
 
     def _drop_candidate(self) -> list[Effect]:

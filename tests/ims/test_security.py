@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from imsphone.errors import ProfileError
 from imsphone.events import Registered, RegistrationFailed
 from imsphone.ipsec.agreement import Proposal
 from imsphone.ipsec.sa import SUITES, Associations, Ends, Protect, Release
 from imsphone.machine import Address, Flow
+from imsphone.profile import Secret
 from imsphone.sip.message import Request
 from imsphone.usim.aka import MacFailure
 
@@ -295,6 +297,25 @@ def test_once_protected_it_is_called_inside_esp_only(secure: Any) -> None:
     inside = Flow("UDP", held.own_server, held.peer_client)
     secure.hear(secure.far_request("INVITE", 1, branch="z9hG4bKinside", tag=""), secure.sdp_offer, inside)
     assert len(secure.ue.calls) == 1
+
+
+def test_a_call_outlives_the_registration_that_it_began_in(secure: Any) -> None:
+    registered(secure, expires_s=60)
+    key = secure.call()
+    secure.wait(30)
+    secure.reply("503 Service Unavailable", "Retry-After: 40")
+    secure.wait(40)
+    secure.answer((secure.flow,))
+    challenge(secure, f"Security-Server: {SERVER.replace('5100', '5101')}")
+    held = guarded(secure)
+    secure.grant(600)
+    assert secure.ue.calls[key].flow.local == held.own_client
+
+
+@pytest.mark.parametrize("keys", [{"transport": "tcp"}, {"auth": "digest", "impu": "sip:a@b.example", "imsi": None}])
+def test_a_profile_that_ipsec_cannot_serve_is_refused(make_bench: Any, keys: dict[str, Any]) -> None:
+    with pytest.raises(ProfileError, match="security"):
+        make_bench(Secret(b"x"), security="ipsec", **keys)
 
 
 def test_silence_inside_says_where_to_look(secure: Any) -> None:
