@@ -198,6 +198,7 @@ class Profile:
 
     # Registration.
     expires_s: int = _key("how long to register for (TS 24.229 5.1.1.2.1)", _whole(1, 2**32 - 1), 600_000)
+    keep_trying: bool = _key("whether to go on trying where no P-CSCF answers", _one_of(True, False), False)
     reg_event: bool = _key(
         "whether to ask the network to tell what it holds of us (5.1.1.3)", _one_of(True, False), True
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 @click.command("register")
 @click.argument("profile", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--stay", is_flag=True, help="Stay registered until Ctrl-C instead of deregistering at once.")
+@click.option("--stay", is_flag=True, help="Stay registered until Ctrl-C; where nothing answers, go on trying.")
 @click.option("--watch", is_flag=True, help="Stay, and show what the network holds of you whenever that changes.")
 @click.option("--ladder", "show_ladder", is_flag=True, help="Draw what crossed the network.")
 @click.option("--trace", "trace_file", type=TRACE_FILE, help="Write it, .jsonl or .pcapng.")
@@ -45,7 +46,8 @@ async def _register(
     from imsphone.phone import Phone
     from imsphone.profile import Profile
 
-    phone = Phone(Profile.load(path))
+    profile = Profile.load(path)
+    phone = Phone(replace(profile, keep_trying=True) if stay else profile)
     try:
         async with phone:
             if as_json:

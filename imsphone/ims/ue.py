@@ -26,11 +26,13 @@ from imsphone.ims.identity import Identity
 from imsphone.ims.negotiation import formats_for
 from imsphone.ims.reginfo import Sighting
 from imsphone.ims.registration import Registration
+from imsphone.ims.restoration import asks_for_registration
 from imsphone.ims.session import Session
 from imsphone.ims.target import target_of
 from imsphone.ims.watch import Watch
 from imsphone.machine import Ask, Effect, Flow, Ids, OpenMedia, Tell
 from imsphone.profile import Profile, Secret
+from imsphone.sip.ims_fields import reason_text
 from imsphone.sip.message import Request
 from imsphone.sip.server import ServerTransaction
 from imsphone.sip.transactions import AckArrived, RequestArrived, ResponseArrived, TransactionFailed
@@ -180,7 +182,10 @@ class Ue:
             if not isinstance(owner, Registration | Session | Watch):
                 return []
             if isinstance(event, ResponseArrived):
-                return self._follow(owner.responded(event.response, event.transaction, now), now)
+                effects = owner.responded(event.response, event.transaction, now)
+                if asks_for_registration(event.response, self._registration.binding):
+                    effects += self._registration.forgotten(now)
+                return self._follow(effects, now)
             return self._follow(owner.failed(event.transaction, event.cause, now), now)
         except ParseError as error:
             what = f"a message that cannot be read: {error}"
@@ -218,7 +223,8 @@ class Ue:
         if not isinstance(call, IncomingCall):
             return self._answer(arrived.transaction, 481 if arrived.cancels is None else 200, now)
         response = self._agent.answer(arrived.request, 200, tag=call.key)
-        return [*self._transactions.respond(arrived.transaction, response, now), *call.cancelled(now)]
+        told = call.cancelled(now, reason_text(arrived.request.headers.get("Reason") or ""))
+        return [*self._transactions.respond(arrived.transaction, response, now), *told]
 
     def _outside(self, request: Request, transaction: ServerTransaction, now: float) -> list[Effect]:
         """A request outside any dialog."""
@@ -259,7 +265,7 @@ class Ue:
         """Begins to watch once we are registered anew, and stops where the registration ends."""
         for effect in effects:
             event = effect.event if isinstance(effect, Tell) else None
-            if isinstance(event, Deregistered) or (isinstance(event, RegistrationFailed) and event.is_final):
+            if isinstance(event, Deregistered | RegistrationFailed) and self._registration.binding is None:
                 self._watch.stop()
             elif isinstance(event, Registered) and not event.is_refresh and self._registration.binding is not None:
                 self._watch.start(self._registration.binding, now)

@@ -77,6 +77,10 @@ class PCscf(Node):
         self.bindings.lose(flow)
         return super().lost(flow, now)
 
+    def restart(self) -> None:
+        super().restart()
+        self.bindings = Bindings()
+
     def own_deadline(self) -> float | None:
         return self.bindings.deadline
 

@@ -1,0 +1,28 @@
+"""When to come again: after a success in time before the end, after a failure later each time.
+
+RFC 5626 4.5, which TS 24.229 5.1.1.2.1 takes over:
+
+    failures in a row    1        2         3         …  7 and more
+    seconds           30–60   60–120   120–240        …  900–1800
+
+The bound doubles, and the lot falls between half of it and all of it, so that phones that lost the same P-CSCF at the
+same moment do not come back at the same moment.
+"""
+
+from __future__ import annotations
+
+from imsphone.machine import Ids
+
+_BASE_S = 30.0
+_MOST_S = 1800.0
+
+
+def pause_s(failures: int, ids: Ids) -> float:
+    """Seconds after so many failures in a row, at least one."""
+    bound_s = min(_MOST_S, _BASE_S * (1 << min(failures, 10)))
+    return bound_s * (0.5 + ids.number(16) / (1 << 17))
+
+
+def refresh_after_s(expires_s: int) -> float:
+    """Seconds after a grant: 600 before the end if it is more than 1200 away, else half (TS 24.229 5.1.1.4.1)."""
+    return expires_s - 600 if expires_s > 1200 else expires_s / 2
