@@ -23,6 +23,7 @@ from imsphone.ims.agent import Agent, Binding
 from imsphone.ims.authentication import Authentication, GiveUp
 from imsphone.ims.backoff import pause_s, refresh_after_s
 from imsphone.ims.explain import Setback
+from imsphone.ims.grant import binding_of, granted_s
 from imsphone.ims.moves import moves
 from imsphone.ims.reginfo import Sighting
 from imsphone.machine import Ask, Effect, Flow, Resolve, Tell
@@ -204,7 +205,7 @@ class Registration:
         )
         self.state = "requesting"
         self._next_at = None
-        self._transaction, effects = agent.transactions.request(request, self._flows[0], now, mark=self)
+        self._transaction, effects = agent.transactions.request(request, self._flows[0], now, mark=self, asks_keep=True)
         return [*effects, Tell(Registering(at=now, impu=self._shown))]
 
     # 401 --------------------------------------------------------------------------------------------------------------
@@ -295,17 +296,13 @@ class Registration:
     def _grant(self, response: Response, now: float) -> list[Effect]:
         if self._purpose == "removal":
             return self._leave(now)
-        impu = str(self._agent.impu)
-        expires_s = self._granted_s(response)
+        impu, flow = str(self._agent.impu), self._flows[0]
+        expires_s = granted_s(response, self._agent.is_own_contact, self._expires_s)
         if expires_s == 0:
             sentence = f"200 OK, but the network holds no contact of {impu}: its answer to REGISTER lacks ours"
             return self._fail(Setback.of("rejected", sentence, response), now)
-        # 5.1.1.2.1 b, c: the first is the default; what is not listed is barred and never used again
-        impus = tuple(str(one.uri) for one in response.associated_uris) or (impu,)
-        route = tuple(str(one) for one in response.service_routes)
-        paths = tuple(str(one) for one in response.paths)
-        self.binding = Binding(self._flows[0], impus[0], impus, route, paths)
-        self.state, self._shown = "registered", impus[0]
+        self.binding = binding = binding_of(response, flow, impu)
+        self.state, self._shown = "registered", binding.impu
         self._failures = self._rounds = 0
         self._was_granted, self._was_redirected = True, False
         self._end_at = now + expires_s
@@ -313,27 +310,14 @@ class Registration:
         told = Tell(
             Registered(
                 at=now,
-                impu=impus[0],
-                impus=impus,
-                service_route=route,
+                impu=binding.impu,
+                impus=binding.impus,
+                service_route=binding.service_route,
                 expires_s=expires_s,
                 is_refresh=self._purpose == "refresh",
             )
         )
         return [told, *self._remove(now)] if self._is_leaving else [told]
-
-    def _granted_s(self, response: Response) -> int:
-        """The seconds for our own contact; other devices of the user may stand beside it (RFC 3261 10.2.4)."""
-        default = response.expires if response.expires is not None else self._expires_s
-        contacts = response.contacts
-        if not contacts:
-            return default
-        own = self._agent.address(self._flows[0]).partition("@")[0]
-        for contact in contacts:
-            if f"{contact.uri.scheme}:{contact.uri.user}" == own:
-                value = contact.params.get("expires") or ""
-                return int(value) if value.isascii() and value.isdigit() and len(value) <= 10 else default
-        return 0
 
     # What the network tells -------------------------------------------------------------------------------------------
 

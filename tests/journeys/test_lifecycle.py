@@ -200,3 +200,35 @@ def test_two_devices_of_one_user_ring_and_one_answers() -> None:
     assert scene.world.trace is not None
     cancels = [one.data for one in scene.world.trace.records() if one.who == "alice" and one.data[:6] == b"CANCEL"]
     assert b"Reason: SIP;cause=200" in cancels[0]
+
+
+def test_reg_18_keep_alives_are_granted_and_answered() -> None:
+    """REG-18, RFC 6223: STUN at the network's pace, beside SIP on one port."""
+    world = World()
+    network = Network(seed=b"keep", keep_s=60)
+    network.attach(world)
+    alice = VirtualPhone(
+        world, "alice", HOST, Profile(**network.profile("alice"), reg_event=False), network.accounts["alice"].isim()
+    )
+    alice.register()
+    world.run_for(600)
+    assert world.trace is not None
+    pings = [
+        one.at for one in world.trace.records() if (one.who, one.direction, one.data[:2]) == ("alice", "sent", b"\0\1")
+    ]
+    assert 10 <= len(pings) <= 12
+    assert alice.ue.is_registered
+
+
+@pytest.mark.parametrize("down_s", [1, 4, 12])
+def test_a_pcscf_that_restarts_is_noticed_and_served_again_soon(down_s: float) -> None:
+    """The phone asks every five seconds; 15 s after the P-CSCF is back, calls work again."""
+    scene = Scene(keep_alive_s=5, reg_event=False)
+    scene.alice.register()
+    scene.world.run_for(60)
+    restart(scene.network, scene.world, "p-cscf", down_s)
+    scene.world.run_for(down_s + 15)
+    assert scene.alice.ue.is_registered
+    key = scene.alice.call("echo")
+    scene.world.run_for(2)
+    assert scene.alice.ue.calls[key].state == "active"
