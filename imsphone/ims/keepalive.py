@@ -6,6 +6,7 @@
                                    no answer twice, or 403 where it was another answer before ───┘
 
 The last row notices a P-CSCF that came back and has forgotten us: it answers, but no longer as to one whom it knows.
+Some answer everybody alike (Kamailio's usual configuration does); of those only the outage is noticed.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from imsphone.events import Challenged, Deregistered, Registered, Registering
 from imsphone.ims import explain
 from imsphone.ims.agent import Agent, Binding
 from imsphone.ims.authentication import Authentication, GiveUp
-from imsphone.ims.backoff import pause_s, refresh_after_s
+from imsphone.ims.backoff import pause_s, quick_pause_s, refresh_after_s
 from imsphone.ims.explain import Setback
 from imsphone.ims.grant import binding_of, granted_s
 from imsphone.ims.moves import moves
@@ -280,7 +280,11 @@ class Registration:
             return self._fail(setback, now)
         self._rounds += 1
         self.state, self.binding, self._end_at = "waiting", None, None
-        self._next_at = self._later(self._rounds, setback, now)
+        if self._was_granted and setback.cause == "unreachable":
+            self._not_before = 0.0
+            self._next_at = now + quick_pause_s(self._rounds, self._agent.ids)
+        else:
+            self._next_at = self._later(self._rounds, setback, now)
         return [Tell(setback.told(now, self._tried, is_final=False))]
 
     def _refuse(self, response: Response, now: float) -> list[Effect]:

@@ -232,3 +232,15 @@ def test_a_pcscf_that_restarts_is_noticed_and_served_again_soon(down_s: float) -
     key = scene.alice.call("echo")
     scene.world.run_for(2)
     assert scene.alice.ue.calls[key].state == "active"
+
+
+def test_a_pcscf_whose_port_is_closed_for_a_while_is_asked_again_in_seconds() -> None:
+    scene = Scene(keep_alive_s=5, reg_event=False)
+    scene.alice.register()
+    scene.world.run_for(60)
+    scene.world.detach("p-cscf")
+    scene.network.pcscf.restart()
+    scene.world.run_for(12)
+    scene.world.attach("p-cscf", scene.network.pcscf, [scene.network.addresses["p-cscf"]])
+    scene.world.run_for(15)
+    assert scene.alice.ue.is_registered
