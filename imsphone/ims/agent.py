@@ -45,13 +45,16 @@ class Binding:
     """What a registration is good for: whom we may say we are, and the way that requests take.
 
     `impu` is the default identity and `impus` are all that the network named; `service_route` holds header values as
-    they came (RFC 3608), `flow` leads to the P-CSCF.
+    they came (RFC 3608), `flow` leads to the P-CSCF; `paths` is the Path of the 200 (RFC 3327),
+    `keep_s` how often the network wants keep-alives (RFC 6223), 0 where it leaves that to us, None where it wants none.
     """
 
     flow: Flow
     impu: str
     impus: tuple[str, ...]
     service_route: tuple[str, ...]
+    paths: tuple[str, ...] = ()
+    keep_s: int | None = None
 
 
 class Agent:

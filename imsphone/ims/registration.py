@@ -6,6 +6,8 @@
       │                             ▼  │
       └── 403, give up ◀───── registered ── half the time, or 600 s before the end ─▶ requesting (refresh)
 
+    waiting: no P-CSCF of the round helped, and somebody wants to be registered all the same: the next round comes later
+
 A refresh that fails costs nothing at first: the network holds our contact until it expires, so the phone tries again,
 later each time (RFC 5626 4.5). Only then, or on 403 and 404, is the registration gone.
 """
@@ -19,7 +21,9 @@ from imsphone.events import Challenged, Deregistered, Registered, Registering
 from imsphone.ims import explain
 from imsphone.ims.agent import Agent, Binding
 from imsphone.ims.authentication import Authentication, GiveUp
+from imsphone.ims.backoff import pause_s, quick_pause_s, refresh_after_s
 from imsphone.ims.explain import Setback
+from imsphone.ims.grant import binding_of, granted_s
 from imsphone.ims.moves import moves
 from imsphone.ims.reginfo import Sighting
 from imsphone.machine import Ask, Effect, Flow, Resolve, Tell
@@ -30,21 +34,20 @@ from imsphone.sip.message import Response
 ABOUT = "registration"
 
 MOVES = moves("""
-               register  deregister   resolved granted challenged too_brief unavailable refused outcome alarm    seen
-    idle       discover  object       .        .       .          .         .           .       .       .        .
-    resolving  object    abandon      choose   .       .          .         .           .       .       .        .
-    requesting object    leave_after  .        grant   challenge  lengthen  try_next    refuse  .       expire   .
-    proving    object    leave_after  .        .       .          .         .           .       prove   expire   .
-    registered refresh   remove       .        .       .          .         .           .       .       wake     look
-    waiting    discover  abandon      .        .       .          .         .           .       .       discover .
+               register deregister  resolved granted challenged too_brief unavailable refused outcome alarm    seen lost
+    idle       discover object      .        .       .          .         .           .       .       .        .    .
+    resolving  object   abandon     choose   .       .          .         .           .       .       .        .    .
+    requesting object   leave_after .        grant   challenge  lengthen  try_next    refuse  .       expire   .    .
+    proving    object   leave_after .        .       .          .         .           .       prove   expire   .    .
+    registered refresh  remove      .        .       .          .         .           .       .       wake     look anew
+    waiting    discover abandon     .        .       .          .         .           .       .       discover .    .
 """)
 
 # What a final response means; the others refuse. 305 sends back to P-CSCF discovery (TS 24.229 5.1.1.2.1).
 _KINDS = {401: "challenged", 423: "too_brief", 305: "unavailable", 408: "unavailable"}
 _GONE = (403, 404)  # after these the network holds no contact of ours, also in a refresh
 
-_BACKOFF_S = 30.0  # RFC 5626 4.5: base-time and max-time
-_LONGEST_BACKOFF_S = 1800.0
+_PROBATION_S = 30  # RFC 3680 4.3: where the network names no time
 _LONGER_TIMES = 2  # how often a 423 may raise the expiry
 
 
@@ -68,6 +71,9 @@ class Registration:
         self._expires_s = 0
         self._raised = 0
         self._failures = 0
+        self._rounds = 0  # whole rounds over all P-CSCFs that brought nothing
+        self._was_granted = False  # so that it is to be kept up until the user leaves or the network refuses
+        self._was_redirected = False
         self._not_before = 0.0  # until then the network wants no REGISTER (Retry-After)
         self._next_at: float | None = None  # the next refresh, or the next try
         self._end_at: float | None = None  # when the network forgets us
@@ -115,6 +121,10 @@ class Registration:
     def seen(self, sighting: Sighting, now: float) -> list[Effect]:
         """The network tells what it holds of us (TS 24.229 5.1.1.5A, 5.1.1.7)."""
         return self._move("seen", sighting, now)
+
+    def forgotten(self, now: float) -> list[Effect]:
+        """The network lost us, or the way to it is broken: an initial registration, at once."""
+        return self._move("lost", now)
 
     def tick(self, now: float) -> list[Effect]:
         """The deadline has come."""
@@ -173,7 +183,7 @@ class Registration:
         self._flows = [flow for flow in result if isinstance(flow, Flow)] if isinstance(result, tuple | list) else []
         if not self._flows:
             host = self._agent.profile.pcscf or self._agent.identity.home_domain
-            return self._fail(explain.no_address(host), now)
+            return self._rest(explain.no_address(host), now)
         return self._begin(now)
 
     def _begin(self, now: float) -> list[Effect]:
@@ -195,7 +205,7 @@ class Registration:
         )
         self.state = "requesting"
         self._next_at = None
-        self._transaction, effects = agent.transactions.request(request, self._flows[0], now, mark=self)
+        self._transaction, effects = agent.transactions.request(request, self._flows[0], now, mark=self, asks_keep=True)
         return [*effects, Tell(Registering(at=now, impu=self._shown))]
 
     # 401 --------------------------------------------------------------------------------------------------------------
@@ -240,6 +250,10 @@ class Registration:
                 self._flows = [flow for flow in self._flows if flow.remote != last.remote]
             if self._flows:
                 return self._begin(now)
+            if setback.status == 305 and not self._was_redirected:  # 5.1.1.2.1: its Contact is ignored
+                self._was_redirected = True
+                return self._discover(now)
+            return self._rest(setback, now)
         return self._fail(setback, now)
 
     def _setback(self, answer: Response | str) -> Setback:
@@ -251,12 +265,27 @@ class Registration:
         """A refresh failed: the contact stands until it expires (TS 24.229 5.1.1.4), so later again."""
         self.state = "registered"
         self._failures += 1  # RFC 5626 4.5: doubled for the first failure already
-        longest_s = min(_LONGEST_BACKOFF_S, _BACKOFF_S * 2 ** min(self._failures, 10))
-        pause_s = longest_s * (0.5 + self._agent.ids.number(16) / (1 << 17))  # 50 to 100 per cent
-        self._not_before = now + (setback.retry_after_s or 0)
-        self._next_at = max(now + pause_s, self._not_before)
+        self._next_at = self._later(self._failures, setback, now)
         told = Tell(setback.told(now, self._tried, is_final=False))
         return [told, *self._remove(now)] if self._is_leaving else [told]
+
+    def _later(self, failures: int, setback: Setback, now: float) -> float:
+        """When to try again: after a while that grows, and not before the network's Retry-After."""
+        self._not_before = now + (setback.retry_after_s or 0)
+        return max(now + pause_s(failures, self._agent.ids), self._not_before)
+
+    def _rest(self, setback: Setback, now: float) -> list[Effect]:
+        """No P-CSCF helps now: where the registration is to be kept up, the whole round again later."""
+        if self._is_leaving or not (self._agent.profile.keep_trying or self._was_granted):
+            return self._fail(setback, now)
+        self._rounds += 1
+        self.state, self.binding, self._end_at = "waiting", None, None
+        if self._was_granted and setback.cause == "unreachable":
+            self._not_before = 0.0
+            self._next_at = now + quick_pause_s(self._rounds, self._agent.ids)
+        else:
+            self._next_at = self._later(self._rounds, setback, now)
+        return [Tell(setback.told(now, self._tried, is_final=False))]
 
     def _refuse(self, response: Response, now: float) -> list[Effect]:
         if self._purpose == "removal" and response.status in _GONE:
@@ -271,43 +300,28 @@ class Registration:
     def _grant(self, response: Response, now: float) -> list[Effect]:
         if self._purpose == "removal":
             return self._leave(now)
-        impu = str(self._agent.impu)
-        expires_s = self._granted_s(response)
+        impu, flow = str(self._agent.impu), self._flows[0]
+        expires_s = granted_s(response, self._agent.is_own_contact, self._expires_s)
         if expires_s == 0:
             sentence = f"200 OK, but the network holds no contact of {impu}: its answer to REGISTER lacks ours"
             return self._fail(Setback.of("rejected", sentence, response), now)
-        # 5.1.1.2.1 b, c: the first is the default; what is not listed is barred and never used again
-        impus = tuple(str(one.uri) for one in response.associated_uris) or (impu,)
-        route = tuple(str(one) for one in response.service_routes)
-        self.binding = Binding(self._flows[0], impus[0], impus, route)
-        self.state, self._shown = "registered", impus[0]
-        self._failures = 0
+        self.binding = binding = binding_of(response, flow, impu)
+        self.state, self._shown = "registered", binding.impu
+        self._failures = self._rounds = 0
+        self._was_granted, self._was_redirected = True, False
         self._end_at = now + expires_s
-        self._next_at = now + _refresh_after_s(expires_s)
+        self._next_at = now + refresh_after_s(expires_s)
         told = Tell(
             Registered(
                 at=now,
-                impu=impus[0],
-                impus=impus,
-                service_route=route,
+                impu=binding.impu,
+                impus=binding.impus,
+                service_route=binding.service_route,
                 expires_s=expires_s,
                 is_refresh=self._purpose == "refresh",
             )
         )
         return [told, *self._remove(now)] if self._is_leaving else [told]
-
-    def _granted_s(self, response: Response) -> int:
-        """The seconds for our own contact; other devices of the user may stand beside it (RFC 3261 10.2.4)."""
-        default = response.expires if response.expires is not None else self._expires_s
-        contacts = response.contacts
-        if not contacts:
-            return default
-        own = self._agent.address(self._flows[0]).partition("@")[0]
-        for contact in contacts:
-            if f"{contact.uri.scheme}:{contact.uri.user}" == own:
-                value = contact.params.get("expires") or ""
-                return int(value) if value.isascii() and value.isdigit() and len(value) <= 10 else default
-        return 0
 
     # What the network tells -------------------------------------------------------------------------------------------
 
@@ -315,15 +329,22 @@ class Registration:
         if sighting.fate == "held":
             if sighting.event == "shortened" and sighting.expires_s is not None:  # 5.1.1.5A: prove yourself sooner
                 self._end_at = now + sighting.expires_s
-                self._next_at = now + _refresh_after_s(sighting.expires_s)
+                self._next_at = now + refresh_after_s(sighting.expires_s)
             return []
+        if sighting.event in ("deactivated", "expired"):  # 5.1.1.7: once more from the start
+            return self._anew(now)
         told = Tell(Deregistered(at=now, impu=self._shown, by="network"))
         self._reset()
-        if sighting.event in ("deactivated", "expired"):  # 5.1.1.7: once more from the start
-            return [told, *self._discover(now)]
+        self._was_granted = sighting.event == "probation"
         if sighting.event == "probation":  # RFC 3680 4.3: later again
-            self.state, self._next_at = "waiting", now + (sighting.retry_after_s or _BACKOFF_S)
+            self.state, self._next_at = "waiting", now + (sighting.retry_after_s or _PROBATION_S)
         return [told]  # rejected, unregistered: not before the user asks
+
+    def _anew(self, now: float) -> list[Effect]:
+        told = Tell(Deregistered(at=now, impu=self._shown, by="network"))
+        self._reset()
+        self._was_granted = True
+        return [told, *self._discover(now)]
 
     # The ends ---------------------------------------------------------------------------------------------------------
 
@@ -363,9 +384,5 @@ class Registration:
         self.state, self.binding = "idle", None
         self._asked = self._transaction = None
         self._next_at = self._end_at = None
-        self._is_leaving = False
-
-
-def _refresh_after_s(expires_s: int) -> float:
-    """TS 24.229 5.1.1.4.1: 600 s before the end if it is more than 1200 s away, else at half."""
-    return expires_s - 600 if expires_s > 1200 else expires_s / 2
+        self._is_leaving = self._was_granted = self._was_redirected = False
+        self._rounds = 0

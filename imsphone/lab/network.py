@@ -103,6 +103,7 @@ class Network:
         terms: Terms | None = None,
         accounts: tuple[Account, ...] | None = None,
         is_strict: bool = True,
+        keep_s: int | None = None,
         media_link: Link | None = None,
         access_link: Link | None = None,
     ) -> None:
@@ -114,7 +115,8 @@ class Network:
         server = f"sip:{at['s-cscf']}"
         services = {f"sip:{name}@{realm}": f"sip:{at['far-end']}" for name in SERVICES}
         self.hss = Hss(at["hss"], f"hss.{realm}", realm, (), self.ids("hss"), services)
-        self.pcscf = PCscf(at["p-cscf"], realm, at["i-cscf"], core, self.ids("p-cscf"), is_strict=is_strict)
+        own = self.ids("p-cscf")
+        self.pcscf = PCscf(at["p-cscf"], realm, at["i-cscf"], core, own, is_strict=is_strict, keep_s=keep_s)
         self._gate: Machine = self.pcscf
         if access_link is not None:
             self._gate = Access(self.pcscf, access_link, core)

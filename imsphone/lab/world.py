@@ -159,6 +159,10 @@ class World:
         """From now on, whatever is sent to `host` disappears and nothing comes back, not even an error."""
         self._silent.add(host)
 
+    def wake(self, host: str) -> None:
+        """The end of a silence."""
+        self._silent.discard(host)
+
     def told(self, name: str) -> list[Any]:
         """Everything that the machine of this name has told so far."""
         return self._members[name].told

@@ -99,15 +99,20 @@ class Transactions:
     # Out --------------------------------------------------------------------------------------------------------------
 
     def request(
-        self, request: Request, flow: Flow, now: float, mark: object = None
+        self, request: Request, flow: Flow, now: float, mark: object = None, *, asks_keep: bool = False
     ) -> tuple[ClientTransaction, list[Effect]]:
-        """Sends a request in a new transaction: adds the Via, goes over to TCP where UDP is too small for it."""
+        """Sends a request in a new transaction: adds the Via, goes over to TCP where UDP is too small for it.
+
+        With `asks_keep` the Via offers keep-alives (RFC 6223 4.2).
+        """
         branch = self._ids.branch()
         timers = self._timers_of(flow)
-        transaction = ClientTransaction(self._with_via(request, flow, branch), flow, timers, now, mark)
+        sent = self._with_via(request, flow, branch, asks_keep)
+        transaction = ClientTransaction(sent, flow, timers, now, mark)
         if _is_too_large(transaction.data, flow):
             flow = flow.over("TCP")
-            transaction = ClientTransaction(self._with_via(request, flow, branch), flow, timers, now, mark)
+            sent = self._with_via(request, flow, branch, asks_keep)
+            transaction = ClientTransaction(sent, flow, timers, now, mark)
             transaction.was_upgraded = True
         self._clients[transaction.key] = transaction
         self._arm(transaction)
@@ -167,9 +172,10 @@ class Transactions:
         return canceller.start()
 
     @staticmethod
-    def _with_via(request: Request, flow: Flow, branch: str) -> Request:
+    def _with_via(request: Request, flow: Flow, branch: str, asks_keep: bool = False) -> Request:
         sent = request.copy()
-        sent.headers.prepend("Via", f"SIP/2.0/{flow.transport} {flow.local};branch={branch};rport")
+        keep = ";keep" if asks_keep else ""
+        sent.headers.prepend("Via", f"SIP/2.0/{flow.transport} {flow.local};branch={branch};rport{keep}")
         return sent
 
     # In ---------------------------------------------------------------------------------------------------------------
@@ -284,9 +290,10 @@ class Transactions:
             if client.was_upgraded:
                 client.was_upgraded = False
                 request = client.request.copy()
+                asks_keep = "keep" in request.via.params
                 request.headers.pop_first("Via")
                 udp = flow.over("UDP")
-                request = self._with_via(request, udp, client.key[0])
+                request = self._with_via(request, udp, client.key[0], asks_keep)
                 effects += client.move(request, udp, now)
                 self._arm(client)
             else:
