@@ -274,7 +274,7 @@ class Phone:
                 self.registration = event
             case Deregistered():
                 self.registration = None
-            case RegistrationFailed(is_final=True):
+            case RegistrationFailed() if not self._ue.is_registered:
                 self.registration = None
             case CallIncoming():
                 call = self.calls[event.call] = Call(self, event.call, "incoming", event.remote)

@@ -6,6 +6,7 @@ line, where the process list and the shell's history would keep it.
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from imsphone.imported import Imported
     from imsphone.profile import Secret
 
 _MOST_OCTETS = 4096
@@ -57,6 +59,54 @@ def set_secret(name: str, key: bool) -> None:
         secret.key(name)
     place = keep_secret(name, secret)
     click.echo(f'Kept in {place}. A profile says: "keyring:{name}"')
+
+
+@command.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--to", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where to write."
+)
+@click.option("--imsi", help="Only this subscriber of several.")
+@click.option("--pcscf", help="The P-CSCF to write into the profiles, host or host:port.")
+def import_(file: Path, folder: Path, imsi: str | None, pcscf: str | None) -> None:
+    """Make profiles of the subscribers in FILE, their keys put away.
+
+    FILE is a subscriber of open5gs or PyHSS (JSON), a UE of UERANSIM (YAML) or a list of cards by pySim (CSV). Each
+    profile is IMSI.toml and refers to its keys; a file that is there already is left alone.
+    """
+    from imsphone.errors import ProfileError
+    from imsphone.imported import read
+    from imsphone.store import keep_secret
+
+    try:
+        found = [one for one in read(file.read_text(encoding="utf-8")) if imsi in (None, one.imsi)]
+    except (UnicodeDecodeError, ProfileError) as error:
+        sentence = "it is no UTF-8 text" if isinstance(error, UnicodeDecodeError) else error
+        raise ProfileError(f"{file}: {sentence}") from None
+    if not found:
+        raise ProfileError(f"{file}: there is no subscriber {imsi} in it")
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in found:
+        path = folder / f"{one.imsi}.toml"
+        if path.exists():
+            raise ProfileError(f"{path} is there already: move it away first")
+        keys = profile_of(one, pcscf)
+        keep_secret(f"{one.imsi}-k", one.k)
+        place = keep_secret(f"{one.imsi}-{one.constant_name}", one.constant)
+        path.write_text(keys, encoding="utf-8")
+        click.echo(f"{path}: its keys are in {place}")
+
+
+def profile_of(one: Imported, pcscf: str | None) -> str:
+    """The TOML of an imported subscriber; raises ProfileError where `pcscf` is none."""
+    from imsphone.profile import Profile
+
+    keys = {"imsi": one.imsi, "mnc_digits": one.mnc_digits, "imei": one.imei or None, "pcscf": pcscf}
+    keys |= {"k": f"keyring:{one.imsi}-k", one.constant_name: f"keyring:{one.imsi}-{one.constant_name}"}
+    said = {name: value for name, value in keys.items() if value is not None}
+    Profile(**said)  # type: ignore[arg-type]
+    number = f"# its number is {one.number}; the network names it when the phone registers\n" if one.number else ""
+    return number + "".join(f"{name} = {json.dumps(value)}\n" for name, value in said.items())
 
 
 def _ask(name: str) -> Secret:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
     from imsphone.ipsec.shield import Counted
     from imsphone.phone import Phone
 
+_KEEP_ALIVE_S = 5  # who stays wants to know soon that the P-CSCF is gone
+
 
 @click.command("register")
 @click.argument("profile", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--stay", is_flag=True, help="Stay registered until Ctrl-C instead of deregistering at once.")
+@click.option("--stay", is_flag=True, help="Stay registered until Ctrl-C; where nothing answers, go on trying.")
 @click.option("--watch", is_flag=True, help="Stay, and show what the network holds of you whenever that changes.")
 @click.option("--ladder", "show_ladder", is_flag=True, help="Draw what crossed the network.")
 @click.option("--trace", "trace_file", type=TRACE_FILE, help="Write it, .jsonl or .pcapng.")
@@ -46,7 +49,10 @@ async def _register(
     from imsphone.phone import Phone
     from imsphone.profile import Profile
 
-    phone = Phone(Profile.load(path))
+    profile = Profile.load(path)
+    phone = Phone(
+        replace(profile, keep_trying=True, keep_alive_s=profile.keep_alive_s or _KEEP_ALIVE_S) if stay else profile
+    )
     try:
         async with phone:
             if as_json:

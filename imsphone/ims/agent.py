@@ -49,13 +49,16 @@ class Binding:
     """What a registration is good for: whom we may say we are, and the way that requests take.
 
     `impu` is the default identity and `impus` are all that the network named; `service_route` holds header values as
-    they came (RFC 3608), `flow` leads to the P-CSCF.
+    they came (RFC 3608), `flow` leads to the P-CSCF; `paths` is the Path of the 200 (RFC 3327),
+    `keep_s` how often the network wants keep-alives (RFC 6223), 0 where it leaves that to us, None where it wants none.
     """
 
     flow: Flow
     impu: str
     impus: tuple[str, ...]
     service_route: tuple[str, ...]
+    paths: tuple[str, ...] = ()
+    keep_s: int | None = None
 
 
 class Agent:
@@ -104,18 +107,6 @@ class Agent:
     def is_own_contact(self, uri: Uri) -> bool:
         """Whether this is a Contact of ours, at whatever address."""
         return uri.scheme == "sip" and uri.user == self._user
-
-    def granted_s(self, response: Response, asked_s: int) -> int:
-        """The seconds for our own contact; other devices of the user may stand beside it (RFC 3261 10.2.4)."""
-        default = response.expires if response.expires is not None else asked_s
-        contacts = response.contacts
-        if not contacts:
-            return default
-        for contact in contacts:
-            if self.is_own_contact(contact.uri):
-                value = contact.params.get("expires") or ""
-                return int(value) if value.isascii() and value.isdigit() and len(value) <= 10 else default
-        return 0
 
     # Requests ---------------------------------------------------------------------------------------------------------
 

@@ -110,9 +110,9 @@ class IncomingCall(Session):
         """The user wants it ended, whatever it takes."""
         return self._move("hangup", now)
 
-    def cancelled(self, now: float) -> list[Effect]:
-        """The caller's CANCEL came."""
-        return self._move("cancelled", now)
+    def cancelled(self, now: float, reason: str = "") -> list[Effect]:
+        """The caller's CANCEL came; `reason` is the text of its Reason, for the user (RFC 3326)."""
+        return self._move("cancelled", now, reason)
 
     def tick(self, now: float) -> list[Effect]:
         effects = super().tick(now)
@@ -227,8 +227,8 @@ class IncomingCall(Session):
     def _refuse(self, now: float, status: int) -> list[Effect]:
         return self._end_with(status, "local", now)
 
-    def _cancel(self, now: float) -> list[Effect]:
-        return self._end_with(487, "remote", now)
+    def _cancel(self, now: float, reason: str = "") -> list[Effect]:
+        return self._end_with(487, "remote", now, reason)
 
     def _expire(self, now: float) -> list[Effect]:
         return self._end_with(480, "local", now, "no answer")

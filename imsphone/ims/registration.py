@@ -6,6 +6,8 @@
       │                             ▼  │
       └── 403, give up ◀───── registered ── half the time, or 600 s before the end ─▶ requesting (refresh)
 
+    waiting: no P-CSCF of the round helped, and somebody wants to be registered all the same: the next round comes later
+
 With IPsec the answer to the 401 leaves inside the associations that the world has set up meanwhile (`ims.security`).
 
 A refresh that fails costs nothing at first: the network holds our contact until it expires, so the phone tries again,
@@ -14,65 +16,60 @@ later each time (RFC 5626 4.5). Only then, or on 403 and 404, is the registratio
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from imsphone.errors import StateError
-from imsphone.events import Challenged, Deregistered, Registered, Registering
+from imsphone.events import Deregistered, Registered, Registering
 from imsphone.ims import explain
 from imsphone.ims.agent import Agent, Binding
-from imsphone.ims.authentication import Authentication, GiveUp
+from imsphone.ims.backoff import pause_s, quick_pause_s, refresh_after_s
 from imsphone.ims.explain import Setback
+from imsphone.ims.grant import binding_of, granted_s
 from imsphone.ims.moves import moves
+from imsphone.ims.proving import ABOUT, Proving
 from imsphone.ims.reginfo import Sighting
-from imsphone.ims.timing import BACKOFF_S, backoff_s, refresh_after_s
 from imsphone.ipsec.sa import Protect
 from imsphone.machine import Ask, Effect, Flow, Resolve, Tell
 from imsphone.profile import Endpoint
 from imsphone.sip.client import ClientTransaction
 from imsphone.sip.message import Response
-from imsphone.usim.aka import AkaSuccess
-
-ABOUT = "registration"
 
 MOVES = moves("""
-           register leave    resolved granted doubted   brief    absent   insecure refused outcome alarm    guarded seen
-idle       discover object   .        .       .         .        .        .        .       .       .        .       .
-resolving  object   abandon  choose   .       .         .        .        .        .       .       .        .       .
-requesting object   postpone .        grant   challenge lengthen try_next agree    refuse  .       expire   .       .
-proving    object   postpone .        .       .         .        .        .        .       prove   expire   guarded .
-registered refresh  remove   .        .       .         .        .        .        .       .       wake     .       look
-waiting    discover abandon  .        .       .         .        .        .        .       .       discover .       .
+           register leave    resolved granted doubted brief  absent   unsafe refused outcome alarm    guarded seen lost
+idle       discover object   .        .       .       .      .        .      .       .       .        .       .    .
+resolving  object   abandon  choose   .       .       .      .        .      .       .       .        .       .    .
+requesting object   postpone .        grant   examine longer try_next agree  refuse  .       expire   .       .    .
+proving    object   postpone .        .       .       .      .        .      .       prove   expire   guarded .    .
+registered refresh  remove   .        .       .       .      .        .      .       .       wake     .       look anew
+waiting    discover abandon  .        .       .       .      .        .      .       .       discover .       .    .
 """)
 
 # What a final response means; the others refuse. 305 sends back to P-CSCF discovery (TS 24.229 5.1.1.2.1).
 _KINDS = {401: "doubted", 423: "brief", 305: "absent", 408: "absent"}
-_KINDS |= dict.fromkeys((420, 421, 494), "insecure")
+_KINDS |= dict.fromkeys((420, 421, 494), "unsafe")
 _GONE = (403, 404)  # after these the network holds no contact of ours, also in a refresh
 
+_PROBATION_S = 30  # RFC 3680 4.3: where the network names no time
 _LONGER_TIMES = 2  # how often a 423 may raise the expiry
 
 
-class Registration:
+class Registration(Proving):
     """One identity, one contact, one P-CSCF at a time; `binding` is what the network holds of us, if anything."""
 
     def __init__(self, agent: Agent) -> None:
-        self.state = "idle"
+        super().__init__(agent)
         self.binding: Binding | None = None
-        self._agent = agent
-        self._proof = Authentication(agent.identity, agent.ids, agent.password)
-        self._security = agent.security
-        self._purpose: Literal["initial", "refresh", "removal"] = "initial"
         self._is_leaving = False  # the user asked to leave while a REGISTER was under way
         self._shown = str(agent.impu)  # the default identity once the network has named it (5.1.1.1A)
-        self._asked: Ask | None = None
         self._transaction: ClientTransaction | None = None
-        self._flows: list[Flow] = []
-        self._tried: list[str] = []
         self._call_id = self._tag = ""
         self._cseq = 0
         self._expires_s = 0
         self._raised = 0
         self._failures = 0
+        self._rounds = 0  # whole rounds over all P-CSCFs that brought nothing
+        self._was_granted = False  # so that it is to be kept up until the user leaves or the network refuses
+        self._was_redirected = False
         self._not_before = 0.0  # until then the network wants no REGISTER (Retry-After)
         self._next_at: float | None = None  # the next refresh, or the next try
         self._end_at: float | None = None  # when the network forgets us
@@ -121,6 +118,10 @@ class Registration:
     def seen(self, sighting: Sighting, now: float) -> list[Effect]:
         """The network tells what it holds of us (TS 24.229 5.1.1.5A, 5.1.1.7)."""
         return self._move("seen", sighting, now)
+
+    def forgotten(self, now: float) -> list[Effect]:
+        """The network lost us, or the way to it is broken: an initial registration, at once."""
+        return self._move("lost", now)
 
     def tick(self, now: float) -> list[Effect]:
         """The deadline has come."""
@@ -188,7 +189,7 @@ class Registration:
         self._flows = [flow for flow in result if isinstance(flow, Flow)] if isinstance(result, tuple | list) else []
         if not self._flows:
             host = self._agent.profile.pcscf or self._agent.identity.home_domain
-            return self._fail(explain.no_address(host), now)
+            return self._rest(explain.no_address(host), now)
         return self._begin(now)
 
     def _begin(self, now: float) -> list[Effect]:
@@ -211,66 +212,12 @@ class Registration:
         )
         self.state = "requesting"
         self._next_at = None
-        self._transaction, effects = agent.transactions.request(request, flow, now, mark=self)
+        self._transaction, effects = agent.transactions.request(request, flow, now, mark=self, asks_keep=True)
         return [*effects, Tell(Registering(at=now, impu=self._shown))]
-
-    # 401 --------------------------------------------------------------------------------------------------------------
-
-    def _challenge(self, response: Response, now: float) -> list[Effect]:
-        question = self._proof.challenged(response)
-        if isinstance(question, GiveUp):
-            return self._give_up(question, response, now)
-        if self._security.is_wanted and (lack := self._security.challenged(response)):
-            return self._disagree(lack, response, now)
-        told = Tell(Challenged(at=now, algorithm=self._proof.algorithm))
-        if question is None:
-            return [told, *self._send(now)]
-        self.state = "proving"
-        self._asked = Ask(question, ABOUT)
-        return [told, self._asked]
-
-    def _prove(self, result: Any, now: float) -> list[Effect]:
-        verdict = self._proof.outcome(result)
-        if verdict is not None:
-            return self._give_up(verdict, None, now)
-        if not self._security.is_wanted:
-            return self._send(now)
-        if isinstance(result, AkaSuccess):
-            effects, self._asked = self._security.protect(result, self._flows[0])
-            return [*effects, self._asked]
-        self._security.renew()  # 5.1.1.5.3: the answer to an invalid challenge has new SPIs and a new port
-        return [*self._security.failed(), *self._send(now)]
-
-    # The security agreement -------------------------------------------------------------------------------------------
-
-    def _guarded(self, result: Any, now: float) -> list[Effect]:
-        """The world has set the associations up, or cannot."""
-        if result:
-            return self._send(now)
-        self._security.may_ask_again = False
-        return self._disagree(explain.NO_IPSEC, None, now)
-
-    def _agree(self, response: Response, now: float) -> list[Effect]:
-        """420, 421, 494: the network wants no agreement, or one, or another (RFC 3329 2.3.1)."""
-        lack = self._security.refused(response) if self._purpose == "initial" else ""
-        return self._disagree(lack, response, now) if lack else self._refuse(response, now)
-
-    def _disagree(self, lack: str, response: Response | None, now: float) -> list[Effect]:
-        """No IPsec: once more from the start (5.1.1.5.1), then in the clear if the profile lets us, or not at all."""
-        setback = Setback.of("rejected", lack, response)
-        if self._purpose == "refresh":
-            return self._put_off(setback, now)
-        if self._purpose == "removal" or not self._security.begins_again():
-            return self._fail(setback, now)
-        self._name_anew()
-        return [Tell(setback.told(now, self._tried, is_final=False)), *self._begin(now)]
-
-    def _give_up(self, verdict: GiveUp, response: Response | None, now: float) -> list[Effect]:
-        return self._fail(Setback.of("authentication", verdict.sentence, response), now)
 
     # Other answers ----------------------------------------------------------------------------------------------------
 
-    def _lengthen(self, response: Response, now: float) -> list[Effect]:
+    def _longer(self, response: Response, now: float) -> list[Effect]:
         """423: at least Min-Expires, same Call-ID, CSeq one up (TS 24.229 5.1.1.2.1, RFC 3261 10.2.8)."""
         least_s = response.number("Min-Expires")
         if self._purpose == "removal" or least_s is None or least_s <= self._expires_s or self._raised >= _LONGER_TIMES:
@@ -290,17 +237,38 @@ class Registration:
                 self._flows = [flow for flow in self._flows if flow.remote != last.remote]
             if self._flows:
                 return self._begin(now)
+            if setback.status == 305 and not self._was_redirected:  # 5.1.1.2.1: its Contact is ignored
+                self._was_redirected = True
+                return self._discover(now)
+            return self._rest(setback, now)
         return self._fail(setback, now)
 
     def _put_off(self, setback: Setback, now: float) -> list[Effect]:
         """A refresh failed: the contact stands until it expires (TS 24.229 5.1.1.4), so later again."""
         self.state = "registered"
-        self._failures += 1
         released = self._security.failed()
-        self._not_before = now + (setback.retry_after_s or 0)
-        self._next_at = max(now + backoff_s(self._failures, self._agent.ids), self._not_before)
+        self._failures += 1  # RFC 5626 4.5: doubled for the first failure already
+        self._next_at = self._later(self._failures, setback, now)
         told = Tell(setback.told(now, self._tried, is_final=False))
         return [*released, told, *self._remove(now)] if self._is_leaving else [*released, told]
+
+    def _later(self, failures: int, setback: Setback, now: float) -> float:
+        """When to try again: after a while that grows, and not before the network's Retry-After."""
+        self._not_before = now + (setback.retry_after_s or 0)
+        return max(now + pause_s(failures, self._agent.ids), self._not_before)
+
+    def _rest(self, setback: Setback, now: float) -> list[Effect]:
+        """No P-CSCF helps now: where the registration is to be kept up, the whole round again later."""
+        if self._is_leaving or not (self._agent.profile.keep_trying or self._was_granted):
+            return self._fail(setback, now)
+        self._rounds += 1
+        self.state, self.binding, self._end_at = "waiting", None, None
+        if self._was_granted and setback.cause == "unreachable":
+            self._not_before = 0.0
+            self._next_at = now + quick_pause_s(self._rounds, self._agent.ids)
+        else:
+            self._next_at = self._later(self._rounds, setback, now)
+        return [Tell(setback.told(now, self._tried, is_final=False))]
 
     def _refuse(self, response: Response, now: float) -> list[Effect]:
         if self._purpose == "removal" and response.status in _GONE:
@@ -316,24 +284,22 @@ class Registration:
         if self._purpose == "removal":
             return self._leave(now)
         impu = str(self._agent.impu)
-        expires_s = self._agent.granted_s(response, self._expires_s)
+        expires_s = granted_s(response, self._agent.is_own_contact, self._expires_s)
         if expires_s == 0:
             return self._fail(explain.no_contact(impu, response), now)
-        # 5.1.1.2.1 b, c: the first is the default; what is not listed is barred and never used again
-        impus = tuple(str(one.uri) for one in response.associated_uris) or (impu,)
-        route = tuple(str(one) for one in response.service_routes)
         self._security.granted(now + expires_s, now)
-        self.binding = Binding(self._security.way(self._flows[0]), impus[0], impus, route)
-        self.state, self._shown = "registered", impus[0]
-        self._failures = 0
+        self.binding = binding = binding_of(response, self._security.way(self._flows[0]), impu)
+        self.state, self._shown = "registered", binding.impu
+        self._failures = self._rounds = 0
+        self._was_granted, self._was_redirected = True, False
         self._end_at = now + expires_s
         self._next_at = now + refresh_after_s(expires_s)
         told = Tell(
             Registered(
                 at=now,
-                impu=impus[0],
-                impus=impus,
-                service_route=route,
+                impu=binding.impu,
+                impus=binding.impus,
+                service_route=binding.service_route,
                 expires_s=expires_s,
                 is_refresh=self._purpose == "refresh",
                 protection=str(self._security.current.suite) if self._security.current else "",
@@ -349,14 +315,22 @@ class Registration:
                 self._end_at = now + sighting.expires_s
                 self._next_at = now + refresh_after_s(sighting.expires_s)
             return []
+        if sighting.event in ("deactivated", "expired"):  # 5.1.1.7: once more from the start
+            return self._anew(now)
         told = Tell(Deregistered(at=now, impu=self._shown, by="network"))
         self._security.lapse(now + self._agent.timers.timeout_s)  # the NOTIFY wants its answer
         self._reset()
-        if sighting.event in ("deactivated", "expired"):  # 5.1.1.7: once more from the start
-            return [told, *self._discover(now)]
+        self._was_granted = sighting.event == "probation"
         if sighting.event == "probation":  # RFC 3680 4.3: later again
-            self.state, self._next_at = "waiting", now + (sighting.retry_after_s or BACKOFF_S)
+            self.state, self._next_at = "waiting", now + (sighting.retry_after_s or _PROBATION_S)
         return [told]  # rejected, unregistered: not before the user asks
+
+    def _anew(self, now: float) -> list[Effect]:
+        told = Tell(Deregistered(at=now, impu=self._shown, by="network"))
+        self._security.lapse(now + self._agent.timers.timeout_s)
+        self._reset()
+        self._was_granted = True
+        return [told, *self._discover(now)]
 
     # The ends ---------------------------------------------------------------------------------------------------------
 
@@ -396,4 +370,5 @@ class Registration:
         self.state, self.binding = "idle", None
         self._asked = self._transaction = None
         self._next_at = self._end_at = None
-        self._is_leaving = False
+        self._is_leaving = self._was_granted = self._was_redirected = False
+        self._rounds = 0

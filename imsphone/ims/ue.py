@@ -23,16 +23,20 @@ from imsphone.ims.agent import UNDERSTOOD, Agent
 from imsphone.ims.called import IncomingCall
 from imsphone.ims.calling import OutgoingCall
 from imsphone.ims.identity import Identity
+from imsphone.ims.keepalive import KeepAlive
 from imsphone.ims.negotiation import formats_for
 from imsphone.ims.reginfo import Sighting
 from imsphone.ims.registration import Registration
+from imsphone.ims.restoration import asks_for_registration
 from imsphone.ims.session import Session
 from imsphone.ims.target import target_of
 from imsphone.ims.watch import Watch
 from imsphone.machine import Ask, Effect, Flow, Ids, OpenMedia, Tell
 from imsphone.profile import Profile, Secret
+from imsphone.sip.ims_fields import reason_text
 from imsphone.sip.message import Request
 from imsphone.sip.server import ServerTransaction
+from imsphone.sip.stun import is_stun
 from imsphone.sip.transactions import AckArrived, RequestArrived, ResponseArrived, TransactionFailed
 from imsphone.sip.validation import examine_require
 
@@ -51,6 +55,7 @@ class Ue:
         self._transactions = self._agent.transactions
         self._registration = Registration(self._agent)
         self._watch = Watch(self._agent, self._seen)
+        self._keepalive = KeepAlive(self._agent, self._broken)
         self._calls: dict[str, Session] = {}
         self._leave_at: float | None = None  # deregistration waits for the calls to end, until then
 
@@ -76,6 +81,7 @@ class Ue:
     def deregister(self, now: float) -> list[Effect]:
         """Ends all calls, then takes our contact out of the network. Raises StateError where there is none."""
         self._watch.stop()
+        self._keepalive.stop()
         if self._registration.state == "idle" or self._leave_at is not None:
             return self._follow(self._registration.deregister(now), now)
         # TS 24.229 5.1.1.6.1: all dialogs are released before; a silent far end does not hold us for ever
@@ -124,13 +130,17 @@ class Ue:
     @property
     def deadline(self) -> float | None:
         """The earliest of all alarms."""
-        times = [self._transactions.deadline, self._registration.deadline, self._watch.deadline, self._leave_at]
+        times = [self._transactions.deadline, self._registration.deadline, self._leave_at]
+        times += (self._watch.deadline, self._keepalive.deadline)
         for call in self._calls.values():
             times += (call.deadline, call.forget_at)
         return min((at for at in times if at is not None), default=None)
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
         """A datagram, or one message of a stream."""
+        if is_stun(data):
+            self._keepalive.heard(data, flow, now)
+            return []
         return self._route(self._transactions.receive(data, flow, now), now)
 
     def answer(self, ask: Ask, result: Any, now: float) -> list[Effect]:
@@ -142,13 +152,13 @@ class Ue:
 
     def lost(self, flow: Flow, now: float) -> list[Effect]:
         """A flow carries nothing any more."""
-        return self._route(self._transactions.lost(flow, now), now)
+        return self._route(self._transactions.lost(flow, now), now) + self._keepalive.lost(flow, now)
 
     def tick(self, now: float) -> list[Effect]:
         """The deadline has come."""
         effects = self._route(self._transactions.tick(now), now)
         effects += self._follow(self._registration.tick(now), now)
-        effects += self._watch.tick(now)
+        effects += self._watch.tick(now) + self._keepalive.tick(now)
         for key, call in list(self._calls.items()):
             effects += call.tick(now)
             if call.forget_at is not None and now >= call.forget_at:
@@ -177,10 +187,13 @@ class Ue:
                 leg = call.leg_of(event.request) if call else None
                 return call.acknowledged(event.request, leg, now) if call and leg else []
             owner = event.transaction.mark if isinstance(event, ResponseArrived | TransactionFailed) else None
-            if not isinstance(owner, Registration | Session | Watch):
+            if not isinstance(owner, Registration | Session | Watch | KeepAlive):
                 return []
             if isinstance(event, ResponseArrived):
-                return self._follow(owner.responded(event.response, event.transaction, now), now)
+                effects = owner.responded(event.response, event.transaction, now)
+                if asks_for_registration(event.response, self._registration.binding):
+                    effects += self._registration.forgotten(now)
+                return self._follow(effects, now)
             return self._follow(owner.failed(event.transaction, event.cause, now), now)
         except ParseError as error:
             what = f"a message that cannot be read: {error}"
@@ -222,7 +235,8 @@ class Ue:
         if not isinstance(call, IncomingCall):
             return self._answer(arrived.transaction, 481 if arrived.cancels is None else 200, now)
         response = self._agent.answer(arrived.request, 200, tag=call.key)
-        return [*self._transactions.respond(arrived.transaction, response, now), *call.cancelled(now)]
+        told = call.cancelled(now, reason_text(arrived.request.headers.get("Reason") or ""))
+        return [*self._transactions.respond(arrived.transaction, response, now), *told]
 
     def _outside(self, request: Request, transaction: ServerTransaction, now: float) -> list[Effect]:
         """A request outside any dialog."""
@@ -263,11 +277,16 @@ class Ue:
         """Begins to watch once we are registered anew, and stops where the registration ends."""
         for effect in effects:
             event = effect.event if isinstance(effect, Tell) else None
-            if isinstance(event, Deregistered) or (isinstance(event, RegistrationFailed) and event.is_final):
+            if isinstance(event, Deregistered | RegistrationFailed) and self._registration.binding is None:
                 self._watch.stop()
             elif isinstance(event, Registered) and self._registration.binding is not None:
+                self._keepalive.start(self._registration.binding, now)
                 (self._watch.go_on if event.is_refresh else self._watch.start)(self._registration.binding, now)
         return effects
+
+    def _broken(self, now: float) -> list[Effect]:
+        """Nothing answers on the way to the P-CSCF, or it has forgotten us."""
+        return self._follow(self._registration.forgotten(now), now)
 
     def _seen(self, sighting: Sighting, now: float) -> list[Effect]:
         """A NOTIFY spoke of our own contact."""

@@ -17,6 +17,7 @@ from typing import Final
 from imsphone.errors import ParseError
 from imsphone.events import RegistrationSeen, RegistrationUnseen, Violated
 from imsphone.ims.agent import Agent, Binding
+from imsphone.ims.backoff import pause_s, refresh_after_s
 from imsphone.ims.reginfo import Known, Reginfo, Sighting
 from imsphone.machine import Effect, Tell
 from imsphone.sip.client import ClientTransaction
@@ -30,8 +31,6 @@ from imsphone.sip.uri import Uri
 REGINFO: Final = "application/reginfo+xml"
 _EXPIRES_S: Final = 600_000  # TS 24.229 5.1.1.3
 _BREATH_S: Final = 0.1
-_FIRST_PAUSE_S: Final = 30.0
-_LONGEST_PAUSE_S: Final = 1800.0
 _LEAST_PAUSE_S: Final = 5.0  # between two SUBSCRIBEs that NOTIFYs bring about: no network drives us in circles
 
 
@@ -175,16 +174,14 @@ class Watch:
         return []
 
     def _set_refresh(self, expires_s: int, now: float) -> None:
-        """TS 24.229 5.1.1.3: 600 s before the end if it is more than 1200 s away, else at half."""
-        self._next_at = now + (expires_s - 600 if expires_s > 1200 else expires_s / 2)
+        self._next_at = now + refresh_after_s(expires_s)  # TS 24.229 5.1.1.3
 
     def _wait(self, retry_after_s: int | None, now: float) -> list[Effect]:
         """Later again; the registration is not touched by it (TS 34.229-1 10.1)."""
         if self._binding is None:
             return []
-        pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(self._failures, 10))
         self._failures += 1
-        self._next_at = now + (pause_s if retry_after_s is None else retry_after_s)
+        self._next_at = now + (pause_s(self._failures, self._agent.ids) if retry_after_s is None else retry_after_s)
         return []
 
     # NOTIFY -----------------------------------------------------------------------------------------------------------

@@ -278,13 +278,17 @@ class Cx:
             return []
         return [Tell(CxAnswered(self._waiting.pop(message.hop_by_hop), message))]
 
-    def lost(self, flow: Flow, now: float) -> list[Effect]:
-        """The connection is gone, and with it every answer that was still to come."""
+    def restart(self) -> None:
+        """The connection and every question are forgotten."""
         self._is_open = False
         self._opening = None
         self._queued.clear()
-        abandoned = list(self._waiting.values())
         self._waiting.clear()
+
+    def lost(self, flow: Flow, now: float) -> list[Effect]:
+        """The connection is gone, and with it every answer that was still to come."""
+        abandoned = list(self._waiting.values())
+        self.restart()
         return [Tell(CxAnswered(about, None)) for about in abandoned]
 
     def tick(self, now: float) -> list[Effect]:

@@ -3,15 +3,22 @@
     wrong_mac(network, "alice", times=2)      the next challenges bear a MAC that no SIM believes
     old_sqn(network, "alice")                 the HSS forgot how far it had counted
     take_away(network, "alice", world)        the HSS ends a registration (RTR)
+    shorten(network, "alice", world, 60)      the S-CSCF wants proof within a minute
+    refuse(network.pcscf, 503, times=3)       the next REGISTERs get this answer (a storm: times=1000)
+    lose_200(network.pcscf)                   the next 200 to a REGISTER is lost on the air
+    restart(network, world, "p-cscf", 5)      five seconds of silence, and everything is forgotten
 
-The first two change what the nodes do from now on; the others happen at once, in the `World` that runs the network.
+Those that take the `World` happen at once in it; the others change what a node does from now on.
 """
 
 from __future__ import annotations
 
 from imsphone.lab import cx
 from imsphone.lab.network import Network
+from imsphone.lab.node import Node
 from imsphone.lab.world import World
+from imsphone.machine import Flow
+from imsphone.sip.message import Request, Response
 from imsphone.usim.aka import Algorithms
 
 
@@ -59,3 +66,46 @@ def take_away(network: Network, name: str, world: World, reason: int = cx.PERMAN
 def shorten(network: Network, name: str, world: World, seconds: float) -> None:
     """The S-CSCF wants this subscriber to prove himself again within so many seconds (TS 24.229 5.4.1.6)."""
     world.perform("s-cscf", network.scscf.registering.shorten(network.accounts[name].impus[0], seconds, world.now))
+
+
+def refuse(node: Node, status: int, times: int = 1, method: str = "REGISTER", **headers: str) -> None:
+    """The next `times` requests of this method get this status; `headers` by name with `_` for `-`."""
+    left = times
+
+    def objection(request: Request, _flow: Flow, _now: float) -> tuple[int, dict[str, str]] | None:
+        nonlocal left
+        if request.method != method or left <= 0:
+            return None
+        left -= 1
+        return status, headers
+
+    node.objection = objection
+
+
+def lose_200(node: Node, times: int = 1) -> None:
+    """The first copy of the next `times` 200s to a REGISTER that pass this node does not arrive."""
+    left = times
+
+    def loses(response: Response) -> bool:
+        nonlocal left
+        if response.status != 200 or response.cseq.method != "REGISTER" or left <= 0:
+            return False
+        left -= 1
+        return True
+
+    node.loses = loses
+
+
+def restart(network: Network, world: World, name: str, down_s: float) -> None:
+    """A SIP node is silent for so long, its connections close, and what it had in memory is gone."""
+    machine = network.nodes[name]
+    node = {"p-cscf": network.pcscf, "s-cscf": network.scscf, "i-cscf": network.icscf}[name]
+    world.detach(name)
+    node.restart()
+    world.silence(node.address.host)
+
+    def up() -> None:
+        world.wake(node.address.host)
+        world.attach(name, machine, [node.address], media=name)
+
+    world.at(world.now + down_s, up)

@@ -59,6 +59,10 @@ class CxNode(Node):
         """The HSS takes a user away; it asks that of an S-CSCF only."""
         return []
 
+    def restart(self) -> None:
+        super().restart()
+        self.cx.restart()
+
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
         """A SIP message, or a Diameter message on the flow of the HSS."""
         if self.cx.owns(flow):

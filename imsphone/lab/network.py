@@ -105,6 +105,7 @@ class Network:
         terms: Terms | None = None,
         accounts: tuple[Account, ...] | None = None,
         is_strict: bool = True,
+        keep_s: int | None = None,
         media_link: Link | None = None,
         access_link: Link | None = None,
         security: Security = "offered",
@@ -125,6 +126,7 @@ class Network:
             core,
             self.ids("p-cscf"),
             is_strict=is_strict,
+            keep_s=keep_s,
             security=security,
             suites=suites,
         )

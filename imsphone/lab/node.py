@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from imsphone.errors import ParseError
 from imsphone.lab.proxy import Edit, Forwarding
-from imsphone.machine import Address, Ask, Effect, Flow, Ids, Tell, Transport
+from imsphone.machine import Address, Ask, Effect, Flow, Ids, Send, Tell, Transport
 from imsphone.sip.client import ClientTransaction
 from imsphone.sip.fields import NameAddr
 from imsphone.sip.message import Request, Response
@@ -40,8 +40,15 @@ TIMER_C_S: Final = 185.0  # RFC 3261 16.6 step 11: more than three minutes
 _SIP_PORT: Final = 5060
 
 
+Objection = Callable[[Request, Flow, float], tuple[int, dict[str, str]] | None]
+"""A fault (`lab.faults`): status and headers that a request gets in place of being served, or None."""
+
+
 class Node:
-    """A SIP node at `address`. `names` maps the host names it can reach to addresses."""
+    """A SIP node at `address`. `names` maps the host names it can reach to addresses.
+
+    `objection` and `loses` are for faults: a request that is refused, a response whose first copy never leaves.
+    """
 
     understands: frozenset[str] = frozenset()
     """Option tags of Proxy-Require that it takes."""
@@ -57,6 +64,9 @@ class Node:
         self.ids = ids
         self.names = names or {}
         self.transactions = Transactions(ids, timers)
+        self.objection: Objection | None = None
+        self.loses: Callable[[Response], bool] | None = None
+        self._timers = timers
         self._calls: deque[tuple[float, ClientTransaction]] = deque()  # Timer C, one length for all
 
     # The machine ------------------------------------------------------------------------------------------------------
@@ -89,6 +99,11 @@ class Node:
             if _is_due(at, branch):
                 effects += self.transactions.cancel(branch, now)  # 16.8
         return effects + self.own_tick(now)
+
+    def restart(self) -> None:
+        """Everything that it had in memory is gone."""
+        self.transactions = Transactions(self.ids, self._timers)
+        self._calls.clear()
 
     # For each node to say ---------------------------------------------------------------------------------------------
 
@@ -231,6 +246,8 @@ class Node:
             strange = [tag for tag in request.proxy_require if tag not in self.understands]
             if strange:
                 return self.respond(transaction, 420, now, Unsupported=", ".join(strange))
+        if self.objection is not None and (refusal := self.objection(request, event.flow, now)) is not None:
+            return self.respond(transaction, refusal[0], now, **refusal[1])
         effects: list[Effect] = []
         if request.method == "INVITE":
             effects += self.transactions.respond(transaction, request.answer(100), now)
@@ -283,7 +300,10 @@ class Node:
 
     def _upstream(self, forwarding: Forwarding, response: Response, now: float) -> list[Effect]:
         own = forwarding.edit(response, now) if forwarding.edit is not None else []
-        return self.transactions.respond(forwarding.server, response, now) + own
+        sent = self.transactions.respond(forwarding.server, response, now)
+        if self.loses is not None and self.loses(response):
+            sent = [effect for effect in sent if not isinstance(effect, Send)]
+        return sent + own
 
     def _call_off(self, forwarding: Forwarding, now: float, reason: str) -> list[Effect]:
         effects: list[Effect] = []

@@ -31,11 +31,13 @@ from imsphone.lab.node import Node
 from imsphone.lab.proxy import Edit
 from imsphone.lab.security import Agreements
 from imsphone.lab.subscriber import canonical_impu
-from imsphone.machine import Address, Effect, Flow, Ids
+from imsphone.machine import Address, Effect, Flow, Ids, Send
+from imsphone.sip import stun
 from imsphone.sip.digest import is_aka
 from imsphone.sip.fields import Challenge, NameAddr
 from imsphone.sip.message import Message, Request, Response
 from imsphone.sip.server import ServerTransaction
+from imsphone.sip.stun import is_stun
 from imsphone.sip.timers import RFC_3261, TS_24_229
 from imsphone.sip.uri import Uri
 
@@ -60,7 +62,8 @@ class PCscf(Node):
     """The machine. `entry` is the I-CSCF, `core` the hosts of the trust domain.
 
     With `is_strict` an initial request whose Route is not the Service-Route gets 400; otherwise the right one is put in
-    its place. Both are open to a P-CSCF (5.2.6.3.3); a phone that sends no Route at all is always helped.
+    its place. Both are open to a P-CSCF (5.2.6.3.3); a phone that sends no Route at all is always helped. With `keep_s`
+    a phone that offers keep-alives is to send them that often, 0: as often as it likes (RFC 6223).
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class PCscf(Node):
         names: Mapping[str, Address] | None = None,
         *,
         is_strict: bool = True,
+        keep_s: int | None = None,
         security: Security = "offered",
         suites: tuple[Suite, ...] = SUITES,
     ) -> None:
@@ -88,11 +92,22 @@ class PCscf(Node):
         if security != "none":
             self.understands = frozenset((OPTION_TAG,))
             self.transactions.protected[self.agreements.server] = self.agreements.server
+        self._keep_s = keep_s
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
+        """A SIP message, or a phone's keep-alive (RFC 5626 5.1)."""
+        if is_stun(data):
+            return [Send(stun.success(data, flow.remote), flow)] if stun.is_request(data) else []
+        return super().receive(data, flow, now)
 
     def lost(self, flow: Flow, now: float) -> list[Effect]:
         """A connection is gone; a phone that registered on it is reached at its contact address from now on."""
         self.bindings.lose(flow)
         return super().lost(flow, now)
+
+    def restart(self) -> None:
+        super().restart()
+        self.bindings = Bindings()
 
     def own_deadline(self) -> float | None:
         times = (self.bindings.deadline, self.agreements.deadline)
@@ -166,6 +181,7 @@ class PCscf(Node):
                     effects = self.agreements.propose(offer, response, flow.remote.host, then)
                 _strip_keys(response)
             elif response.status == 200:
+                self._grant_keep(response)
                 expires_s = self._registered(response, way, at, token, impu, contact, then)
                 if agreement is not None:
                     self.agreements.accept(agreement, expires_s, then)
@@ -173,6 +189,12 @@ class PCscf(Node):
             return effects
 
         return self.forward(transaction, [(request, self._entry)], now, edit)
+
+    def _grant_keep(self, response: Response) -> None:
+        """The phone's Via offers to keep the way alive: yes, this often (RFC 6223 4.4)."""
+        if self._keep_s is not None and "keep" in response.via.params:
+            via = response.via.with_params(keep=str(self._keep_s))
+            response.headers.set("Via", str(via), *response.headers.get_all("Via")[1:])
 
     def _protect(self, request: Request, at: Address, *, is_protected: bool) -> None:
         """Says in Authorization how the phone is protected (5.2.2.2, 5.2.2.3, 7.2A.2): a phone cannot say it itself."""
@@ -220,6 +242,8 @@ class PCscf(Node):
         if not bindings:
             return self.respond(transaction, 403, now, "Register First")
         self.pop_own_route(request)
+        if request.method == "OPTIONS" and self.is_own(request.target):
+            return self.respond(transaction, 200, now)
         for name in _NOT_FROM_A_PHONE:
             if name != "P-Preferred-Identity":
                 request.headers.remove(name)

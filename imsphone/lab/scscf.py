@@ -32,6 +32,13 @@ ORIGINATING: Final = "orig"
 """User part of the Service-Route, by which a request of a registered user is known (5.4.3.1)."""
 
 
+# TS 24.229 7.6.1, 7.6.2
+_RESTORATION: Final = b"""<?xml version="1.0"?>
+<ims-3gpp version="1"><alternative-service><type>restoration</type><reason/>
+<action>initial-registration</action></alternative-service></ims-3gpp>
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class _Called:
     """A request for a user whom we do not know, while the HSS is asked who he is."""
@@ -56,9 +63,17 @@ class SCscf(CxNode):
         super().__init__(address, realm, "scscf", hss, core, ids, names)
         self.name = f"sip:{address}"
         self.service_route = f"<sip:{ORIGINATING}@{address};lr>"
+        self._terms = terms or Terms()
+        self._has_restarted = False
         self.notifier = Notifier(self)
-        self.registering = Registering(self, terms or Terms())
+        self.registering = Registering(self, self._terms)
         self._entry = Flow("UDP", address, entry)
+
+    def restart(self) -> None:
+        super().restart()
+        self._has_restarted = True
+        self.notifier = Notifier(self)
+        self.registering = Registering(self, self._terms)
 
     def own_deadline(self) -> float | None:
         times = (super().own_deadline(), self.registering.deadline, self.notifier.deadline)
@@ -127,6 +142,8 @@ class SCscf(CxNode):
         """A request of our user (5.4.3.2)."""
         asserted = request.addresses("P-Asserted-Identity")
         registration = self._registration(asserted[0]) if asserted else None
+        if registration is None and self._has_restarted:
+            return self._ask_to_register(request, transaction, now)
         if registration is None:
             return self.respond(transaction, 403, now, "Not Registered")
         if canonical_impu(asserted[0].uri) in registration.profile.barred:
@@ -151,6 +168,13 @@ class SCscf(CxNode):
         self.record_route(request)
         self.count_hop(request)
         return self.forward(transaction, [(request, self._entry)], now)
+
+    def _ask_to_register(self, request: Request, transaction: ServerTransaction, now: float) -> list[Effect]:
+        """504: we have forgotten this user and hope that he registers again (5.4.3.2, S-CSCF restoration)."""
+        response = request.answer(504, tag=self.ids.tag())
+        response.headers.add("P-Asserted-Identity", self.service_route)
+        response.set_body(_RESTORATION, "application/3gpp-ims+xml")
+        return self.transactions.respond(transaction, response, now)
 
     def _registration(self, identity: NameAddr) -> Registration | None:
         return self.registering.registrar.find(canonical_impu(identity.uri))

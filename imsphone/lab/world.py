@@ -157,6 +157,10 @@ class World:
         """The security associations of the machine of this name."""
         return self._members[name].shield
 
+    def wake(self, host: str) -> None:
+        """The end of a silence."""
+        self._silent.discard(host)
+
     def told(self, name: str) -> list[Any]:
         """Everything that the machine of this name has told so far."""
         return self._members[name].told

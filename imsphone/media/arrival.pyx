@@ -24,8 +24,8 @@ cdef enum:
 
 cdef double PULL_MS = 10.0
 # `usual_ms` climbs so much for each packet above it and sinks so much for each below: it
-# rests where one packet in six is later. A network that changes is followed within a hundred packets.
-cdef double CLIMB_MS = 0.4, SINK_MS = 0.08
+# rests where one packet in three is later. A network that changes is followed within a hundred packets.
+cdef double CLIMB_MS = 0.4, SINK_MS = 0.2
 cdef double CLOCK_LEAK_MS = 0.01  # a packet: 500 ppm of 20 ms, so that the sound card's clock is followed
 
 

@@ -17,9 +17,8 @@ cdef double ABOVE_MS = 2.0, BELOW_MS = 5.0
 # Lengthening works on 10 ms and its effect is needed when the sound that is there ends: with two pulls' sound left it
 # is early enough, and what comes meanwhile makes it unnecessary.
 cdef double LOW_MS = 20.0
-# What an overdue packet may add to the delay: beyond that the target has learnt it, or it is a stall that 20 % cannot
-# bridge.
-cdef double OVERDUE_MS = 40.0
+# What overdue packets may add to the delay: beyond that it is a stall that 20 % cannot bridge.
+cdef double OVERDUE_MS = 80.0
 cdef double PAUSE_DEBT_MS = 50.0  # five pulls of a pause in one go, half a second of the 20 %
 cdef double LONGEST_MS = 15.0  # of one change: the pitch period of the deepest voice (see `pitch`)
 cdef double PAUSE_STEP_MS = 10.0

@@ -7,16 +7,10 @@ from imsphone.media.counts cimport Counts
 from imsphone.media.decision cimport Pace
 from imsphone.media.decoder cimport Decoder
 from imsphone.media.delay cimport Delays, Target
+from imsphone.media.journal cimport Journal
 from imsphone.media.numbers cimport Numbers
 
 from libc.stdint cimport int64_t
-
-cdef enum:
-    JOURNAL = 64
-
-cdef struct Entry:
-    int kind
-    int64_t value
 
 cdef class Playout:
     cdef readonly int clock_hz
@@ -37,10 +31,10 @@ cdef class Playout:
     cdef object stranger
     cdef short *line
     cdef int room, begin, unplayed, block, history
-    cdef bint has_next, has_last, is_playing, has_played, is_resting, is_stale
+    cdef bint has_next, has_last, is_playing, has_played, is_resting, is_stale, is_hoping
+    cdef double hope
     cdef int64_t last_sequence, next, held
-    cdef Entry journal[JOURNAL]
-    cdef int entries
+    cdef Journal journal
 
     cdef void _insert(self, int payload_type, int sequence, unsigned int timestamp, int samples,
                       const unsigned char *data, int size, int64_t arrival_ns) noexcept nogil
@@ -53,6 +47,5 @@ cdef class Playout:
     cdef void _decode_ahead(self, int samples) noexcept nogil
     cdef void _make_up(self, int n, bint is_loss) noexcept nogil
     cdef void _aim(self) noexcept nogil
-    cdef void _write(self, int kind, int64_t value) noexcept nogil
     cdef double _ms(self, int64_t timestamp) noexcept nogil
     cdef double _delay_ms(self) noexcept nogil

@@ -32,6 +32,7 @@ from imsphone.media.counts cimport Counts
 from imsphone.media.decision cimport Pace
 from imsphone.media.decoder cimport Decoder
 from imsphone.media.delay cimport Delays, Target
+from imsphone.media.journal cimport DECODED, LENGTHENED, MADE, SHORTENED, Journal
 from imsphone.media.numbers cimport Numbers
 from imsphone.media.stretch cimport lengthen, shorten
 
@@ -45,13 +46,13 @@ import numpy as np
 
 PULL_MS = 10.0
 
-cdef enum:
-    DECODED, MADE, LENGTHENED, SHORTENED  # what the journal tells
-
 cdef int LONGEST_PACKET_MS = 240  # twice what any profile allows: what claims more is no sound
 cdef int STRETCH_MS = 25  # `shorten` looks at 10 ms and a period of 15 ms more
 cdef int64_t GAP_S = 2  # further away is another stream, and after so long a wait nothing is missed any more
 cdef double EARLY_MS = 5.0  # half a pull: beginning now is nearer to the target than beginning with the next
+# What was overdue and then came, or never did, is remembered over 16 packets: where most are lost, lengthening is for
+# nothing.
+cdef double HOPE_KEEPS = 1 / 16.0
 cdef double COUNTED_MS = 10000.0  # shares of made-up sound are of this much sound at least, so that a start is no share
 
 
@@ -77,8 +78,9 @@ cdef class Playout:
         if self.line == NULL:
             raise MemoryError
         self.begin = self.history
+        self.hope = 1.0
         self.counts, self.delays, self.bursts = Counts(), Delays(), Bursts()
-        self.packets, self.pace = PacketBuffer(), Pace()
+        self.packets, self.pace, self.journal = PacketBuffer(), Pace(), Journal()
         self.comfort = Comfort(self.clock_hz)
         self.concealment = Concealment(self.clock_hz, self.comfort)
         self.arrivals, self.target, self.numbers = Arrivals(), Target(), Numbers(self.clock_hz)
@@ -93,7 +95,8 @@ cdef class Playout:
         if not isinstance(packet, tuple) or len(packet) < 5:
             raise TypeError(f"a Packet is inserted, not {type(packet).__name__}")
         # By place, not by name: `rtp.packet.Packet` is a named tuple, and five look-ups cost more than the buffer.
-        cdef int64_t payload_type = <object> PyTuple_GET_ITEM(packet, 0), sequence = <object> PyTuple_GET_ITEM(packet, 1)
+        cdef int64_t payload_type = <object> PyTuple_GET_ITEM(packet, 0)
+        cdef int64_t sequence = <object> PyTuple_GET_ITEM(packet, 1)
         cdef int64_t timestamp = <object> PyTuple_GET_ITEM(packet, 2), ssrc = <object> PyTuple_GET_ITEM(packet, 3)
         cdef bytes payload = <object> PyTuple_GET_ITEM(packet, 4)
         cdef const unsigned char *data = payload
@@ -165,7 +168,8 @@ cdef class Playout:
             PyBuffer_Release(&view)
 
     cdef void _pull(self, short *out) noexcept nogil:
-        self.entries = self.made = 0
+        self.made = 0
+        self.journal.clear()
         if not self.is_counting and self.begin + self.unplayed + self.room // 2 > self.room:
             memmove(self.line, self.line + self.begin - self.history,
                     (self.history + self.unplayed) * sizeof(short))
@@ -262,24 +266,27 @@ cdef class Playout:
 
     cdef void _decode(self, Waiting *waiting) noexcept nogil:
         """Appends the packet's sound from `next` on."""
-        cdef int begin = <int> (self.next - waiting.timestamp), n = waiting.samples - begin, i, most, skipped
+        cdef int begin = <int> (self.next - waiting.timestamp), n = waiting.samples - begin, missing, i, most, skipped
         cdef short *out = self.line + self.begin + self.unplayed
         if n <= 0:  # a longer packet covered it
             self.counts.late += 1
             return
         if self.has_last:
-            for i in range(self.numbers.missing(self.last_sequence, waiting.sequence)):
+            missing = self.numbers.missing(self.last_sequence, waiting.sequence)
+            if self.is_hoping:
+                self.hope += ((missing == 0) - self.hope) * HOPE_KEEPS
+            for i in range(missing):
                 self.counts.lost += 1
                 self.bursts.count(True)
+        self.is_hoping = False
         self.bursts.count(False)
         self.has_last, self.last_sequence = True, waiting.sequence
         self.is_resting = self.decoder.is_noise(waiting.payload_type)
         self.held = 0
         self.counts.played += 1
-        self._write(DECODED, waiting.sequence)
+        self.journal.write(DECODED, waiting.sequence)
         self.next = waiting.timestamp + waiting.samples
         if self.is_counting:
-            self.concealment.stop()
             self.unplayed += n
             return
         self.decoder.decode(waiting, begin, out, self.comfort)
@@ -297,14 +304,13 @@ cdef class Playout:
         if is_loss:
             self.made += n
             self.counts.concealed += n
-            self._write(MADE, n)
-        if not self.is_counting:
-            if is_loss or self.concealment.is_active:
-                if not self.concealment.is_active:
-                    self.concealment.begin(out)
-                self.concealment.make(out, n)
-            else:
-                self.comfort.make(out, n)
+            self.journal.write(MADE, n)
+        if not self.is_counting and (is_loss or self.concealment.is_active):
+            if not self.concealment.is_active:
+                self.concealment.begin(out)
+            self.concealment.make(out, n)
+        elif not self.is_counting:
+            self.comfort.make(out, n)
         self.unplayed += n
 
     # Time -------------------------------------------------------------------------------------------------------------
@@ -313,17 +319,17 @@ cdef class Playout:
         """Brings the delay nearer to the target, and sees to it that a packet that is overdue finds more time."""
         cdef int stretch = self.clock_hz * STRETCH_MS // 1000, most, changed = 0
         cdef double delay_ms, there_ms, wanted_ms
-        cdef int64_t there
         cdef bint is_overdue, is_pause
+        cdef int64_t there
         if self.concealment.is_active or not self.has_next:
             return
         there = self.unplayed + self.packets.reach(self.next, stretch)
-        if there * 250 < self.clock_hz:
-            return
         there_ms = there * 1000.0 / self.clock_hz
         delay_ms = self._delay_ms()
         # Where later packets are there, the next one is lost rather than late.
-        is_overdue = not self.packets.count and self.arrivals.waited(self._ms(self.next)) + 10.0 > self.arrivals.usual_ms
+        is_overdue = not self.packets.count and self.arrivals.waited(self._ms(self.next)) > self.arrivals.usual_ms
+        self.is_hoping |= is_overdue
+        is_overdue &= self.hope > 0.5
         # Twice: what a pause allows is asked only where it matters.
         wanted_ms = self.pace.change(delay_ms, self.target.ms, there_ms, is_overdue, True)
         if wanted_ms == 0:
@@ -334,18 +340,18 @@ cdef class Playout:
         wanted_ms = self.pace.change(delay_ms, self.target.ms, there_ms, is_overdue, is_pause)
         most = <int> (wanted_ms * self.clock_hz / 1000)
         if self.is_counting:
-            # A period of a common voice, 125 Hz.
-            changed = self.clock_hz // 125 if most > 0 else -(self.clock_hz // 125) if -most * 125 >= self.clock_hz else 0
+            changed = self.clock_hz // 125  # a period of a common voice, 125 Hz
+            changed = changed if most > 0 else -changed if -most >= changed else 0
         elif most > 0:
             changed = lengthen(self.line + self.begin, self.unplayed, self.clock_hz, most, is_pause, is_overdue)
         elif most < 0:
             changed = -shorten(self.line + self.begin, self.unplayed, self.clock_hz, -most, is_pause)
         if changed > 0:
             self.counts.inserted += changed
-            self._write(LENGTHENED, changed)
+            self.journal.write(LENGTHENED, changed)
         elif changed < 0:
             self.counts.removed -= changed
-            self._write(SHORTENED, -changed)
+            self.journal.write(SHORTENED, -changed)
         self.unplayed += changed
         self.pace.did(changed * 1000.0 / self.clock_hz)
 
@@ -366,18 +372,12 @@ cdef class Playout:
         """Of the sample to be heard next, above the least transit, on the ruler of pulls."""
         return self.arrivals.waited(self._ms(self.next - self.unplayed))
 
-    cdef void _write(self, int kind, int64_t value) noexcept nogil:
-        if self.entries < JOURNAL:
-            self.journal[self.entries].kind, self.journal[self.entries].value = kind, value
-            self.entries += 1
-
     # Figures ----------------------------------------------------------------------------------------------------------
 
     @property
     def events(self):
         """What the last pull did, in order: ("decoded", sequence), ("made", samples), ("lengthened", samples), …"""
-        names = {DECODED: "decoded", MADE: "made", LENGTHENED: "lengthened", SHORTENED: "shortened"}
-        return [(names[self.journal[i].kind], self.journal[i].value) for i in range(self.entries)]
+        return self.journal.entries
 
     @property
     def position(self):

@@ -6,7 +6,8 @@ tags (TS 24.229 7.9.2, RFC 3840 9), and plainly in P-Preferred-Service (RFC 6050
 
 from __future__ import annotations
 
-from imsphone.sip.grammar import Params, quote, unescape, unquote
+from imsphone.errors import ParseError
+from imsphone.sip.grammar import Params, parse_params, quote, unescape, unquote
 
 MMTEL = "urn:urn-7:3gpp-service.ims.icsi.mmtel"  # TS 24.173 5.1
 ICSI = "+g.3gpp.icsi-ref"
@@ -32,3 +33,14 @@ def instance_param(instance_id: str) -> str:
 def accept_contact(service: str) -> str:
     """Accept-Contact that sends a call to a device of this service (TS 24.229 5.1.3.1, RFC 3841)."""
     return f"*;{ICSI}={icsi_param(service)}"
+
+
+def reason_text(value: str) -> str:
+    """What a Reason header says to people (RFC 3326 2); without a text, that another device answered (cause 200)."""
+    _, semicolon, rest = value.partition(";")
+    try:
+        params = parse_params(semicolon + rest) if semicolon else {}
+    except ParseError:
+        return ""
+    text = unquote(params.get("text") or "")
+    return text or ("answered elsewhere" if params.get("cause") == "200" else "")

@@ -101,15 +101,20 @@ class Transactions:
     # Out --------------------------------------------------------------------------------------------------------------
 
     def request(
-        self, request: Request, flow: Flow, now: float, mark: object = None
+        self, request: Request, flow: Flow, now: float, mark: object = None, *, asks_keep: bool = False
     ) -> tuple[ClientTransaction, list[Effect]]:
-        """Sends a request in a new transaction: adds the Via, goes over to TCP where UDP is too small for it."""
+        """Sends a request in a new transaction: adds the Via, goes over to TCP where UDP is too small for it.
+
+        With `asks_keep` the Via offers keep-alives (RFC 6223 4.2).
+        """
         branch = self._ids.branch()
         timers = self._timers_of(flow)
-        transaction = ClientTransaction(self._with_via(request, flow, branch), flow, timers, now, mark)
+        sent = self._with_via(request, flow, branch, asks_keep)
+        transaction = ClientTransaction(sent, flow, timers, now, mark)
         if self._is_too_large(transaction.data, flow):
             flow = flow.over("TCP")
-            transaction = ClientTransaction(self._with_via(request, flow, branch), flow, timers, now, mark)
+            sent = self._with_via(request, flow, branch, asks_keep)
+            transaction = ClientTransaction(sent, flow, timers, now, mark)
             transaction.was_upgraded = True
         self._clients[transaction.key] = transaction
         self._arm(transaction)
@@ -168,12 +173,12 @@ class Transactions:
         self._arm(transaction)
         return canceller.start()
 
-    def _with_via(self, request: Request, flow: Flow, branch: str) -> Request:
+    def _with_via(self, request: Request, flow: Flow, branch: str, asks_keep: bool = False) -> Request:
         """Inside IPsec the answer comes to the protected server port, which only the Via can say (TS 33.203 7.1)."""
         sent = request.copy()
         server = self.protected.get(flow.local)
         sent_by = f"{flow.local};branch={branch};rport" if server is None else f"{server};branch={branch}"
-        sent.headers.prepend("Via", f"SIP/2.0/{flow.transport} {sent_by}")
+        sent.headers.prepend("Via", f"SIP/2.0/{flow.transport} {sent_by}" + (";keep" if asks_keep else ""))
         return sent
 
     def _is_too_large(self, data: bytes, flow: Flow) -> bool:
@@ -292,9 +297,10 @@ class Transactions:
             if client.was_upgraded:
                 client.was_upgraded = False
                 request = client.request.copy()
+                asks_keep = "keep" in request.via.params
                 request.headers.pop_first("Via")
                 udp = flow.over("UDP")
-                request = self._with_via(request, udp, client.key[0])
+                request = self._with_via(request, udp, client.key[0], asks_keep)
                 effects += client.move(request, udp, now)
                 self._arm(client)
             else:

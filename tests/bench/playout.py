@@ -85,7 +85,9 @@ def table(named: Iterator[tuple[str, Rows]], pcm: Pcm, phases: list[float]) -> N
         figures = [mean(column) for column in zip(*(scored(rows, run(rows, pcm, p)) for p in phases), strict=True)]
         rows_of_figures.append(figures)
         print("{:16s} {:8.1f} {:6.0f} {:7.2f} {:8.2f} {:6.1f}".format(name, *figures), flush=True)
-    print("{:16s} {:8.1f} {:6.0f} {:7.2f} {:8.2f} {:6.1f}".format("mean", *map(mean, zip(*rows_of_figures, strict=True))))
+    print(
+        "{:16s} {:8.1f} {:6.0f} {:7.2f} {:8.2f} {:6.1f}".format("mean", *map(mean, zip(*rows_of_figures, strict=True)))
+    )
 
 
 def curve(directory: Path, trace: str, pcm: Pcm, phases: list[float]) -> None:

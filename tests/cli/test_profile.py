@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 
 from imsphone.cli.profile import command
 from imsphone.errors import ProfileError
-from imsphone.profile import Secret
-from imsphone.store import home, open_secret
+from imsphone.profile import Profile, Secret
+from imsphone.store import home, open_isim, open_secret
 
 K = "465b5ce8b199b49faa5f0a2ee238a6bc"
 
@@ -129,3 +129,30 @@ def test_show_names_the_key_that_is_wrong(tmp_path: Path) -> None:
     result = run("show", str(path))
     assert isinstance(result.exception, ProfileError)
     assert str(result.exception) == f'{path}: there is no key "pcsf"; did you mean pcscf?'
+
+
+def test_import_makes_a_profile_that_opens_and_shows_no_secret(tmp_path: Path) -> None:
+    source = tmp_path / "subscriber.json"
+    opc = "e8ed289deba952e4283b54e88e6183ca"
+    source.write_text(
+        f'{{"imsi": "001010000000001", "msisdn": ["4930123"], "security": {{"k": "{K}", "opc": "{opc}"}}}}'
+    )
+    result = run("import", str(source), "--to", str(tmp_path / "out"), "--pcscf", "10.0.0.1:5060")
+    assert result.exit_code == 0, result.exception
+    path = tmp_path / "out" / "001010000000001.toml"
+    for text in (result.output, path.read_text()):
+        assert K not in text
+        assert opc not in text
+    assert "+4930123" in path.read_text()
+    profile = Profile.load(path)
+    assert (profile.imsi, profile.pcscf) == ("001010000000001", "10.0.0.1:5060")
+    with open_isim(profile):
+        assert open_secret(profile.k or "") == Secret(K.encode())
+    again = run("import", str(source), "--to", str(tmp_path / "out"))
+    assert "is there already" in str(again.exception)
+
+
+def test_import_names_what_is_missing(tmp_path: Path) -> None:
+    source = tmp_path / "subscriber.json"
+    source.write_text('{"imsi": "001010000000001"}')
+    assert str(run("import", str(source)).exception) == f"{source}: k of 001010000000001 is missing"

@@ -410,9 +410,7 @@ def test_a_403_to_the_sims_answer_is_a_matter_of_authentication(bench: Any) -> N
 # The next P-CSCF ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "status", ["503 Service Unavailable", "500 Server Internal Error", "408 Request Timeout", "305 Use Proxy"]
-)
+@pytest.mark.parametrize("status", ["503 Service Unavailable", "500 Server Internal Error", "408 Request Timeout"])
 def test_troubles_send_to_the_next_pcscf(bench: Any, status: str) -> None:
     start(bench, bench.flow, bench.flow.over("TCP"), PCSCF_2)
     bench.reply(status, "Contact: <sip:elsewhere@127.0.0.9>\nRetry-After: 30")
@@ -423,6 +421,19 @@ def test_troubles_send_to_the_next_pcscf(bench: Any, status: str) -> None:
     event = failure(bench)
     assert (event.cause, event.retry_after_s, event.is_final) == ("rejected", 30, True)
     assert event.tried == (str(bench.flow), str(PCSCF_2))
+
+
+def test_use_proxy_sends_to_the_next_pcscf_and_then_to_discovery_once(bench: Any) -> None:
+    """TS 24.229 5.1.1.2.1: the Contact of a 305 is ignored."""
+    start(bench, bench.flow, PCSCF_2)
+    bench.reply("305 Use Proxy", "Contact: <sip:elsewhere@127.0.0.9>")
+    assert bench.flows[-1] == PCSCF_2
+    bench.reply("305 Use Proxy")
+    assert bench.question(Resolve) == Resolve("127.0.10.10", 5060)
+    bench.answer((bench.flow,))
+    bench.reply("305 Use Proxy")
+    assert failure(bench).status == 305
+    assert bench.asked == []
 
 
 def test_silence_sends_to_the_next_pcscf_after_timer_f(bench: Any) -> None:

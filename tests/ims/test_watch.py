@@ -181,7 +181,7 @@ def test_a_network_that_does_not_tell_is_no_reason_to_leave(watcher: Any, status
 
 
 def test_silence_is_asked_again(watcher: Any) -> None:
-    watcher.wait(128 + 31)
+    watcher.wait(128 + 61)
     assert len({request.call_id for request in subscribes(watcher)}) == 2
     assert watcher.ue.is_registered
 

@@ -22,7 +22,7 @@ def test_an_overdue_packet_slows_down_when_sound_runs_out() -> None:
     pace = Pace()
     assert pace.wanted_ms(50.0, 50.0, 15.0, True, False) > 0
     assert pace.wanted_ms(50.0, 50.0, 60.0, True, False) == 0, "while there is plenty it may still come"
-    assert pace.wanted_ms(95.0, 50.0, 15.0, True, False) <= 0, "a stall that cannot be bridged"
+    assert pace.wanted_ms(135.0, 50.0, 15.0, True, False) <= 0, "a stall that cannot be bridged"
 
 
 def test_a_fifth_of_the_time_and_no_more() -> None:

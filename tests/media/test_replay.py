@@ -25,7 +25,7 @@ STEADY = "# a comment\nseq,send_ms,arrival_ms\n" + "".join(f"{k},{20 * k},{20 * 
 
 # What the playout core reached when this was written, 30 s of one channel of each kind (seed 3, phase 6.3 ms): the mean
 # of R. A change that loses more than `MAY_LOSE` of it is a step back.
-REACHED_R, MAY_LOSE = 84.4, 0.5
+REACHED_R, MAY_LOSE = 84.5, 0.5
 
 
 def run(rows: list[tuple[int, float, float | None]], *, is_drawn: bool = False) -> Run:

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
+
 from imsphone.sip.fields import NameAddr
-from imsphone.sip.ims_fields import ICSI, INSTANCE, MMTEL, accept_contact, icsi_of, icsi_param, instance_param
+from imsphone.sip.ims_fields import (
+    ICSI,
+    INSTANCE,
+    MMTEL,
+    accept_contact,
+    icsi_of,
+    icsi_param,
+    instance_param,
+    reason_text,
+)
 
 
 def test_icsi_as_ts_24_229_7_2a_8_2_writes_it() -> None:
@@ -22,3 +33,18 @@ def test_a_contact_round_trip() -> None:
 def test_several_services_and_none() -> None:
     assert icsi_of({ICSI: '"urn%3Aa, urn%3Ab"'}) == ["urn:a", "urn:b"]
     assert icsi_of({ICSI: None}) == icsi_of({}) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ('SIP;cause=200;text="Call completed elsewhere"', "Call completed elsewhere"),
+        ("SIP ;cause=200", "answered elsewhere"),
+        ("SIP;cause=600", ""),
+        ("Q.850", ""),
+        ('SIP;text="', ""),
+        ("", ""),
+    ],
+)
+def test_a_reason_says_something_to_people(value: str, text: str) -> None:
+    assert reason_text(value) == text

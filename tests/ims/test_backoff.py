@@ -1,0 +1,28 @@
+"""RFC 5626 4.5, figure by figure."""
+
+from __future__ import annotations
+
+import pytest
+
+from imsphone.ims.backoff import pause_s, quick_pause_s, refresh_after_s
+from imsphone.machine import Ids
+
+
+@pytest.mark.parametrize(("failures", "bound_s"), [(1, 60), (2, 120), (3, 240), (6, 1800), (7, 1800), (10_000, 1800)])
+def test_it_doubles_to_half_an_hour_and_the_lot_takes_half_of_it_at_least(failures: int, bound_s: float) -> None:
+    ids = Ids(b"backoff")
+    drawn = [pause_s(failures, ids) for _ in range(200)]
+    assert bound_s / 2 <= min(drawn) < bound_s * 0.6
+    assert bound_s * 0.9 < max(drawn) <= bound_s
+
+
+@pytest.mark.parametrize(("granted_s", "after_s"), [(120, 60), (1200, 600), (1201, 601), (1800, 1200), (1, 0.5)])
+def test_a_refresh_is_early_enough_to_fail_once(granted_s: int, after_s: float) -> None:
+    assert refresh_after_s(granted_s) == after_s
+
+
+@pytest.mark.parametrize(("failures", "bound_s"), [(1, 2), (2, 4), (3, 8), (4, 60), (5, 120)])
+def test_a_restart_is_waited_for_in_seconds_and_three_times_only(failures: int, bound_s: float) -> None:
+    ids = Ids(b"quick")
+    drawn = [quick_pause_s(failures, ids) for _ in range(100)]
+    assert bound_s / 2 <= min(drawn) <= max(drawn) <= bound_s
