@@ -87,11 +87,9 @@ class PCscf(Node):
         self._entry = Flow("UDP", address, entry)
         self._core = frozenset(core)
         self._is_strict = is_strict
-        self.agreements = Agreements(address.host, suites, ids)
+        self._suites = suites
         self._security = security
-        if security != "none":
-            self.understands = frozenset((OPTION_TAG,))
-            self.transactions.protected[self.agreements.server] = self.agreements.server
+        self._agree_anew()
         self._keep_s = keep_s
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
@@ -108,6 +106,14 @@ class PCscf(Node):
     def restart(self) -> None:
         super().restart()
         self.bindings = Bindings()
+        self._agree_anew()
+
+    def _agree_anew(self) -> None:
+        """No agreement with anybody so far."""
+        self.agreements = Agreements(self.address.host, self._suites, self.ids)
+        if self._security != "none":
+            self.understands = frozenset((OPTION_TAG,))
+            self.transactions.protected[self.agreements.server] = self.agreements.server
 
     def own_deadline(self) -> float | None:
         times = (self.bindings.deadline, self.agreements.deadline)

@@ -12,6 +12,7 @@ from imsphone.errors import NetworkError
 from imsphone.events import CallAnswered, CallEnded, Registered, RegistrationFailed, Violated
 from imsphone.ipsec.sa import SUITES, Suite
 from imsphone.ipsec.shield import Counted
+from imsphone.lab.faults import restart
 from imsphone.lab.network import Network
 from imsphone.lab.registration import Terms
 from imsphone.lab.world import World
@@ -289,6 +290,19 @@ def test_reg_12_after_deregistration_both_sides_forget(world: World, network: Ne
         """,
         nodes=GM,
     )
+
+
+def test_sec_13_a_p_cscf_that_lost_its_associations_is_registered_with_anew(world: World, network: Network) -> None:
+    alice = put_in(world, network, keep_alive_s=5)
+    alice.register()
+    world.run_for(60.0)
+    first = _server_port(world)
+    restart(network, world, "p-cscf", 4.0)
+    world.run_for(19.0)  # 15 s after it is back, and not the 128 s of Timer F
+    assert alice.ue.is_registered
+    assert _server_port(world) != first
+    alice.call("echo")
+    assert alice.next(CallAnswered)
 
 
 # On real sockets ----------------------------------------------------------------------------------------------------
