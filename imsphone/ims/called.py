@@ -15,7 +15,7 @@ from typing import Any
 from imsphone.errors import StateError
 from imsphone.events import CallAnswered, CallIncoming, CallRinging
 from imsphone.ims.agent import Agent, Binding
-from imsphone.ims.moves import moves
+from imsphone.ims.moves import moves, take
 from imsphone.ims.negotiation import Negotiation, formats_for
 from imsphone.ims.session import Acceptance, Leg, Session, Side, State, asserted_identity
 from imsphone.machine import Address, Ask, Effect, OpenMedia, Tell
@@ -130,11 +130,7 @@ class IncomingCall(Session):
         return effects
 
     def _move(self, name: str, *arguments: Any) -> list[Effect]:
-        method = MOVES[self._phase, name]
-        if method == ".":
-            return []
-        effects: list[Effect] = getattr(self, f"_{method}")(*arguments)
-        return effects
+        return take(MOVES, self, self._phase, name, *arguments)
 
     def _object(self, *_: Any) -> list[Effect]:
         raise StateError(f"this call is {self.state}: only one that rings here is answered or rejected")

@@ -16,7 +16,7 @@ from imsphone.errors import ParseError
 from imsphone.events import CallAnswered, CallProgressed, CallRinging
 from imsphone.ims.agent import SDP, Agent, Binding
 from imsphone.ims.authentication import credentials_for
-from imsphone.ims.moves import moves
+from imsphone.ims.moves import moves, take
 from imsphone.ims.negotiation import Negotiation, formats_for
 from imsphone.ims.session import Leg, Session, Side, State, asserted_identity
 from imsphone.machine import Address, Ask, Effect, OpenMedia, Tell
@@ -127,11 +127,7 @@ class OutgoingCall(Session):
         return effects
 
     def _move(self, name: str, *arguments: Any) -> list[Effect]:
-        method = MOVES[self._phase, name]
-        if method == ".":
-            return []
-        effects: list[Effect] = getattr(self, f"_{method}")(*arguments)
-        return effects
+        return take(MOVES, self, self._phase, name, *arguments)
 
     # INVITE -----------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,10 @@ state; a dot means that nothing happens there, on purpose:
 
 from __future__ import annotations
 
+from typing import Any
+
+from imsphone.machine import Effect
+
 Moves = dict[tuple[str, str], str]
 
 
@@ -24,3 +28,12 @@ def moves(grid: str) -> Moves:
             raise ValueError(f"the row of {state} has {len(cells)} cells for {len(head)} inputs")
         table |= {(state, name): cell for name, cell in zip(head, cells, strict=True)}
     return table
+
+
+def take(table: Moves, owner: object, state: str, name: str, *arguments: Any) -> list[Effect]:
+    """What `owner` does with input `name` in `state`: the method of the cell, with `arguments`; nothing at a dot."""
+    method = table[state, name]
+    if method == ".":
+        return []
+    effects: list[Effect] = getattr(owner, f"_{method}")(*arguments)
+    return effects

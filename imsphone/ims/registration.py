@@ -25,7 +25,7 @@ from imsphone.ims.agent import Agent, Binding
 from imsphone.ims.backoff import pause_s, quick_pause_s, refresh_after_s
 from imsphone.ims.explain import Setback
 from imsphone.ims.grant import binding_of, granted_s
-from imsphone.ims.moves import moves
+from imsphone.ims.moves import moves, take
 from imsphone.ims.proving import ABOUT, Proving
 from imsphone.ims.reginfo import Sighting
 from imsphone.ipsec.sa import Protect
@@ -130,11 +130,7 @@ class Registration(Proving):
         return effects + self._move("alarm", now) if is_due else effects
 
     def _move(self, name: str, *arguments: Any) -> list[Effect]:
-        method = MOVES[self.state, name]
-        if method == ".":
-            return []
-        effects: list[Effect] = getattr(self, f"_{method}")(*arguments)
-        return effects
+        return take(MOVES, self, self.state, name, *arguments)
 
     # What the user asks -----------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from imsphone.ims.moves import moves
+from imsphone.ims.moves import moves, take
 
 
 def test_a_grid_is_read_by_row_and_column() -> None:
@@ -27,3 +27,16 @@ def test_a_hole_is_found_at_once() -> None:
                    knock   leave
             shut   open
         """)
+
+
+def test_a_cell_is_done_and_a_dot_is_nothing() -> None:
+    class Door:
+        def _open(self, hand: str) -> list[str]:
+            return [hand]
+
+    table = moves("""
+               knock   leave
+        shut   open    .
+    """)
+    assert take(table, Door(), "shut", "knock", "left") == ["left"]
+    assert take(table, Door(), "shut", "leave") == []
