@@ -231,7 +231,7 @@ class Phone:
     @property
     def associations(self) -> list[Counted]:
         """The security associations with the P-CSCF, and how many packets went through each."""
-        return self._driver.shield.counted()
+        return self._driver.protection.counted()
 
     def ladder(self, *, width: int = 120, colour: bool = False) -> str:
         """What crossed the network so far, drawn: at most `width` columns, with `colour` in ANSI codes."""

@@ -32,12 +32,12 @@ from typing import Any, Self
 
 from imsphone.errors import ImsPhoneError, NetworkError
 from imsphone.ipsec.sa import Protect, Release
-from imsphone.ipsec.shield import Shield
 from imsphone.machine import Address, Ask, Effect, Flow, Machine, Resolve, Send
 from imsphone.net.addresses import family_of, local_host
-from imsphone.net.esp import EspWire
 from imsphone.net.flows import Flows
+from imsphone.net.protection import Outlets, Protection
 from imsphone.net.resolver import Resolver, Target
+from imsphone.net.sealing import Sealing
 from imsphone.trace import Direction, Trace
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,8 @@ class Driver:
     `answers` maps the type of a question to a function of it, plain or async; `Resolve` has its answer here. `local` is
     the host (None: as the route to each target says) and the port (0: any) that sockets are bound to when the first
     Resolve needs them; with port 0 `preferred_port` is tried before any other. A server calls `bind` instead. `dns` is
-    the name server to ask in place of the system's. Make it inside a running event loop.
+    the name server to ask in place of the system's, `protection` makes what seals messages. Make it inside a running
+    event loop.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Driver:
         local: tuple[str | None, int] = (None, 0),
         preferred_port: int = 0,
         clock: Callable[[], float] = wall_clock,
+        protection: Callable[[Outlets], Protection] = Sealing,
     ) -> None:
         self.machine = machine
         self.name = name
@@ -90,8 +92,7 @@ class Driver:
         self._local = local
         self._preferred_port = preferred_port
         self._flows: dict[Address, Flows] = {}
-        self._shield = Shield()
-        self._esp: dict[str, EspWire] = {}
+        self._protection = protection(Outlets(self._receive_opened, self._lost, self._note))
         self._is_bound = False
         self._pending: deque[Effect] = deque()
         self._is_performing = False
@@ -163,8 +164,7 @@ class Driver:
             self._alarm.cancel()
         for flows in self._flows.values():
             flows.close()
-        for wire in self._esp.values():
-            wire.close()
+        self._protection.close()
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
@@ -198,16 +198,13 @@ class Driver:
 
     def _receive(self, data: bytes, flow: Flow) -> None:
         self._note("received", flow, data)
-        if not self._shield.guards(flow):
+        if not self._protection.guards(flow):
             self._input(self.machine.receive, data, flow)
 
-    def _receive_esp(self, data: bytes, flow: Flow) -> None:
-        self._note("received", flow, data)
-        if opened := self._shield.open(data, flow):
-            self._note("received", opened.flow, opened.data, is_protected=True)
-            self._input(self.machine.receive, opened.data, opened.flow)
+    def _receive_opened(self, data: bytes, flow: Flow) -> None:
+        self._input(self.machine.receive, data, flow)
 
-    def _note(self, direction: Direction, flow: Flow, data: bytes, *, is_protected: bool = False) -> None:
+    def _note(self, direction: Direction, flow: Flow, data: bytes, is_protected: bool = False) -> None:
         if self._trace is not None:
             self._trace.add(self.now(), self.name, direction, flow, data, is_protected)
 
@@ -244,25 +241,16 @@ class Driver:
 
     def _send(self, effect: Send) -> None:
         flow = effect.flow
-        is_protected = self._shield.guards(flow)
-        self._note("sent", flow, effect.data, is_protected=is_protected)
-        if is_protected:
-            self._send_inside(effect)
+        if self._protection.guards(flow):
+            self._protection.send(effect.data, flow)
             return
+        self._note("sent", flow, effect.data)
         flows = self._flows.get(flow.local)
         if flows is None:
             logger.warning("%s: nothing listens on %s any more", self.name, flow.local)
             self._loop.call_soon(self._lost, flow)
         else:
             flows.send(effect.data, flow)
-
-    def _send_inside(self, effect: Send) -> None:
-        packet = self._shield.seal(effect.data, effect.flow)
-        if packet is None:  # its associations are gone: never in the clear instead
-            self._loop.call_soon(self._lost, effect.flow)
-            return
-        self._note("sent", packet.flow, packet.data)
-        self._esp[packet.flow.local.host].send(packet.data, packet.flow)
 
     def _ask(self, ask: Ask) -> None:
         """Answers at once where a plain function can, else starts a task."""
@@ -296,20 +284,17 @@ class Driver:
     # Security associations --------------------------------------------------------------------------------------------
 
     @property
-    def shield(self) -> Shield:
+    def protection(self) -> Protection:
         """The security associations, and what has passed them."""
-        return self._shield
+        return self._protection
 
     def _protect(self, question: Protect) -> bool:
-        """Raises NetworkError where this machine cannot send ESP."""
-        host = question.associations.own_host
-        if host not in self._esp:
-            self._esp[host] = EspWire(host, self._receive_esp)
-        self._shield.protect(question.associations)
+        """Raises NetworkError where this machine cannot protect."""
+        self._protection.protect(question.associations)
         return True
 
     def _release(self, question: Release) -> bool:
-        self._shield.release(question.associations)
+        self._protection.release(question.associations)
         return True
 
     # Addresses ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,71 @@
+"""ESP made by this program, on real raw sockets: two ends on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from imsphone.errors import NetworkError
+from imsphone.ipsec.sa import SUITES, Associations, Ends, Keys
+from imsphone.machine import Flow
+from imsphone.net.privilege import ENVIRONMENT
+from imsphone.net.protection import Outlets
+from imsphone.net.sealing import Sealing
+from tests.net.test_esp import needs_raw
+
+PHONE, PCSCF = "127.0.0.5", "127.0.0.6"
+OURS, THEIRS = Ends(1256, 1257, 40001, 40002), Ends(1300, 1301, 5100, 6100)
+KEYS = Keys.of(SUITES[0], bytes(16), bytes(range(16)))
+HELD = Associations(SUITES[0], PHONE, PCSCF, OURS, THEIRS, KEYS)
+MIRRORED = Associations(SUITES[0], PCSCF, PHONE, THEIRS, OURS, KEYS)
+
+
+class End:
+    """One end, and what came out of it."""
+
+    def __init__(self) -> None:
+        self.messages: asyncio.Queue[tuple[bytes, Flow]] = asyncio.Queue()
+        self.lost: asyncio.Queue[Flow] = asyncio.Queue()
+        self.noted: list[tuple[str, str, bool]] = []
+        self.sealing = Sealing(
+            Outlets(
+                lambda data, flow: self.messages.put_nowait((data, flow)),
+                self.lost.put_nowait,
+                lambda direction, flow, data, is_protected: self.noted.append(
+                    (direction, flow.transport, is_protected)
+                ),
+            )
+        )
+
+
+@needs_raw
+async def test_a_message_crosses_and_both_ends_note_it_beside_its_packet() -> None:
+    phone, pcscf = End(), End()
+    try:
+        phone.sealing.protect(HELD)
+        pcscf.sealing.protect(MIRRORED)
+        flow = Flow("UDP", HELD.own_client, HELD.peer_server)
+        assert phone.sealing.guards(flow)
+        phone.sealing.send(b"REGISTER", flow)
+        data, arrived = await asyncio.wait_for(pcscf.messages.get(), 5.0)
+        assert (data, arrived) == (b"REGISTER", Flow("UDP", HELD.peer_server, HELD.own_client))
+        assert phone.noted == [("sent", "UDP", True), ("sent", "ESP", False)]
+        assert pcscf.noted == [("received", "ESP", False), ("received", "UDP", True)]
+        phone.sealing.release(HELD)
+        phone.sealing.send(b"REGISTER", flow)  # never in the clear instead
+        assert await asyncio.wait_for(phone.lost.get(), 5.0) == flow
+        assert phone.sealing.guards(flow)
+    finally:
+        phone.sealing.close()
+        pcscf.sealing.close()
+
+
+async def test_without_the_privilege_protect_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("imsphone.net.esp.open_raw", refuse)
+    monkeypatch.setenv(ENVIRONMENT, "/nonexistent")
+    with pytest.raises(NetworkError, match="imsphone-sa"):
+        End().sealing.protect(HELD)
