@@ -98,9 +98,9 @@ def test_another_answer_than_before_means_that_we_are_forgotten(asking: Any) -> 
 
 
 def test_two_that_stay_without_an_answer_are_enough(asking: Any) -> None:
-    asking.wait(14)
+    asking.wait(12)
     assert asking.ue.is_registered
-    asking.wait(2)
+    asking.wait(1)
     assert not asking.ue.is_registered
     asking.answer((asking.flow,))
     assert asking.request.method == "REGISTER"
