@@ -29,6 +29,7 @@ _CRLF_S: Final = 120  # RFC 5626 4.4.1
 _REPEATS_S: Final = (0.5, 1.5, 3.5)  # a Binding request is repeated so long after the first
 _SILENT_S: Final = 5.0
 _MOST_SILENT: Final = 2  # OPTIONS in a row without an answer
+_FIRST_S: Final = 1  # after registering: what the answer usually is wants to be known before it matters
 _UNKNOWN: Final = (403, 481)
 
 
@@ -65,7 +66,7 @@ class KeepAlive:
         if self._keep_s is not None and self._asked is None:
             self._ping_at = self._next_ping(now)
         if self._agent.profile.keep_alive_s and self._options_at is None:
-            self._options_at = now + self._agent.profile.keep_alive_s
+            self._options_at = now + min(_FIRST_S, self._agent.profile.keep_alive_s)
 
     def stop(self) -> None:
         """We are not registered any more."""
