@@ -9,6 +9,7 @@ import json
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from imsphone.errors import NetworkError
 from imsphone.events import CallAnswered, CallEnded, Registered, RegistrationFailed
 from imsphone.ipsec.agreement import Proposal
 from imsphone.ipsec.sa import SUITES, Ends, Suite
@@ -28,9 +30,12 @@ from imsphone.lab.network import Network
 from imsphone.lab.registration import Terms
 from imsphone.lab.world import World
 from imsphone.machine import Address, Flow
+from imsphone.net.privilege import ENVIRONMENT
 from imsphone.net.tun import PATH
+from imsphone.phone import Phone
 from imsphone.profile import Profile
 from imsphone.sip.message import Request, parse
+from imsphone.testing.served import ServedLab
 from imsphone.testing.virtual import VirtualPhone
 from imsphone.trace import Record
 from tests.journeys.two_hosts import host_of
@@ -249,6 +254,22 @@ def test_who_insists_on_tcp_with_a_p_cscf_that_has_none_is_not_registered() -> N
     event = alice.register()
     assert isinstance(event, RegistrationFailed)
     assert event.cause == "unreachable"
+    assert "no TCP connection came up inside" in event.sentence
+
+
+async def test_sec_14_who_may_not_open_a_device_hears_it_before_anything_is_sent(
+    lab: ServedLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("imsphone.phone.raw_socket", lambda host: socket.socket())
+    monkeypatch.setattr("imsphone.net.tunnel.open_tun", refuse)
+    monkeypatch.setenv(ENVIRONMENT, "/nonexistent")
+    async with Phone(replace(lab.profile("alice"), security="ipsec", transport="tcp"), isim=lab.isim("alice")) as alice:
+        with pytest.raises(NetworkError, match=r"TUN device.*imsphone-sa"):
+            await alice.register()
+        assert len(alice.trace) == 0
 
 
 # On real sockets, between two hosts -----------------------------------------------------------------------------------
