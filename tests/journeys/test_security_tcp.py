@@ -26,6 +26,7 @@ from imsphone.errors import NetworkError
 from imsphone.events import CallAnswered, CallEnded, Registered, RegistrationFailed
 from imsphone.ipsec.agreement import Proposal
 from imsphone.ipsec.sa import SUITES, Ends, Suite
+from imsphone.lab.faults import restart
 from imsphone.lab.network import Network
 from imsphone.lab.registration import Terms
 from imsphone.lab.world import World
@@ -180,6 +181,20 @@ def test_sec_12_a_refresh_has_a_new_connection_and_a_call_lives_on() -> None:
     bob.hangup(bob.incoming())
     ended = alice.next(CallEnded)
     assert (ended.call, ended.status) == (key, None)  # type: ignore[attr-defined]
+
+
+def test_sec_13_a_p_cscf_that_lost_its_associations_is_registered_with_anew() -> None:
+    place = Place()
+    alice = place.phone(keep_alive_s=5)
+    alice.register()
+    place.world.run_for(60.0)
+    first = place.sent("REGISTER")[-1][1].flow
+    restart(place.network, place.world, "p-cscf", 4.0)
+    place.world.run_for(19.0)
+    assert alice.ue.is_registered
+    assert place.sent("REGISTER")[-1][1].flow != first
+    alice.call("echo")
+    assert alice.next(CallAnswered)
 
 
 def test_the_old_connection_stays_until_its_transactions_have_ended() -> None:
