@@ -61,6 +61,9 @@ _SILENT_INSIDE = (
 )
 OTHER_AGREEMENT = _BEFORE_PROOF[494]
 NO_IPSEC = "this machine cannot protect messages by IPsec: see what imsphone doctor --sa says"
+NO_TCP = (
+    'this machine has no TCP inside IPsec: leave transport = "tcp" out, or see what imsphone doctor --sa says of a TUN'
+)
 NO_AGREEMENT = 'the network knows no security agreement (sec-agree): security = "none" registers without IPsec'
 _PROVEN = (
     "the network refuses {impi} though it proved to know the SIM's key, so k and opc are right: does {impi} belong to "

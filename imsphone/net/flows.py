@@ -28,7 +28,7 @@ from collections.abc import Callable
 from imsphone.errors import NetworkError
 from imsphone.machine import Address, Flow
 from imsphone.net.addresses import family_of, from_socket, to_socket
-from imsphone.net.connection import Connection
+from imsphone.net.connection import Connection, share_port
 
 logger = logging.getLogger(__name__)
 
@@ -53,18 +53,25 @@ _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 class Flows:
     """Binds `local` (port 0: any that is free for both transports) and carries messages until `close`.
 
+    Where it `is_protected`, TCP connections are opened from this very port too, as security associations want it.
     Must be made inside a running event loop. Raises NetworkError where the address cannot be had.
     """
 
     def __init__(
-        self, local: Address, on_message: Callable[[bytes, Flow], None], on_lost: Callable[[Flow], None]
+        self,
+        local: Address,
+        on_message: Callable[[bytes, Flow], None],
+        on_lost: Callable[[Flow], None],
+        *,
+        is_protected: bool = False,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_message = on_message
         self._on_lost = on_lost
         self._connections: OrderedDict[Address, Connection] = OrderedDict()
         self._is_closed = False
-        self._family, self._udp, self._listener = _bind(local)
+        self._is_protected = is_protected
+        self._family, self._udp, self._listener = _bind(local, is_protected)
         self.local = Address(local.host, self._udp.getsockname()[1])
         # By number: asked for a socket that it does not know, the selector prints it first, for 60 µs.
         self._loop.add_reader(self._udp.fileno(), self._read_datagrams)
@@ -149,7 +156,7 @@ class Flows:
         connection = self._connections.get(flow.remote)
         if connection is None:
             try:
-                connection = Connection.opened(flow, self._stream_message, self._ended)
+                connection = Connection.opened(flow, self._stream_message, self._ended, self._is_protected)
             except (OSError, OverflowError) as error:
                 logger.debug("%s: %s", flow, error)
                 self._lose_soon(flow)
@@ -168,7 +175,7 @@ class Flows:
                 self._loop.call_later(1.0, self._listen_again)
             return
         flow = Flow("TCP", self.local, from_socket(source))
-        self._keep(Connection.accepted(sock, flow, self._stream_message, self._ended))
+        self._keep(Connection.accepted(sock, flow, self._stream_message, self._ended, self._is_protected))
 
     def _listen_again(self) -> None:
         if not self._is_closed:
@@ -200,7 +207,7 @@ class Flows:
             self._on_lost(flow)
 
 
-def _bind(local: Address) -> tuple[socket.AddressFamily, socket.socket, socket.socket]:
+def _bind(local: Address, is_protected: bool) -> tuple[socket.AddressFamily, socket.socket, socket.socket]:
     family = family_of(local.host)
     if family is None or local.host in ("0.0.0.0", "::"):
         raise NetworkError(f"cannot listen on {local.host!r}: give one IP address of this host, which Via can name")
@@ -220,6 +227,8 @@ def _bind(local: Address) -> tuple[socket.AddressFamily, socket.socket, socket.s
                 udp.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
             if sys.platform != "win32":  # there it would let two programs share the port
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if is_protected:  # the datagram socket shares with nobody, so another program's port is still noticed
+                share_port(listener)
             udp.bind(to_socket(local))
             listener.bind(to_socket(Address(local.host, udp.getsockname()[1])))
             listener.listen(_BACKLOG)

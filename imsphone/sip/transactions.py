@@ -186,8 +186,7 @@ class Transactions:
         return sent
 
     def _is_too_large(self, data: bytes, flow: Flow) -> bool:
-        is_bound = flow.local in self.protected or flow.local in self.udp_only
-        return flow.transport == "UDP" and len(data) > UDP_LIMIT_BYTES and not is_bound
+        return flow.transport == "UDP" and len(data) > UDP_LIMIT_BYTES and flow.local not in self.udp_only
 
     # In ---------------------------------------------------------------------------------------------------------------
 
