@@ -6,15 +6,17 @@ Its P-CSCF insists on the Service-Route, answers OPTIONS to everybody, and keeps
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from imsphone.errors import AuthenticationError, CallRejected, RegistrationRejected
-from imsphone.events import Deregistered, Event, Registered, RegistrationSeen
+from imsphone.errors import AuthenticationError, CallRejected, RegistrationRejected, TextRejected
+from imsphone.events import Deregistered, Event, Registered, RegistrationSeen, TextReceived
 from imsphone.lab import cx
 from imsphone.lab.network import Account
+from imsphone.machine import Address
 from imsphone.phone import Phone
 from imsphone.profile import Secret
 from imsphone.usim.isim import SqnMemory
@@ -24,6 +26,18 @@ from tests.interop.core.kamailio import Core, missing
 
 RECOVERY_S = 15.0
 KEEP_ALIVE_S = 3
+STRANGE = """\
+OPTIONS sip:{realm} SIP/2.0\r
+Via: SIP/2.0/UDP {own};branch=z9hG4bKstrange\r
+Max-Forwards: 70\r
+From: <sip:alice@{realm}>;tag=strange\r
+To: <sip:{realm}>\r
+Call-ID: strange-{own}\r
+CSeq: 1 OPTIONS\r
+Contact: <sip:alice@{own}>\r
+Content-Length: 0\r
+\r
+"""
 
 pytestmark = [pytest.mark.interop, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 
@@ -141,6 +155,24 @@ async def test_two_phones_call_each_other_over_the_strict_service_route(core: Co
             assert invited.flow.remote.host == f"{core.base}.10"  # by its Path
 
 
+async def test_texts_go_both_ways(core: Core) -> None:
+    async with core.phone("alice", 101) as alice, core.phone("bob", 102) as bob:
+        await alice.register()
+        await bob.register()
+        for writer, reader in ((alice, bob), (bob, alice)):
+            told = seen(reader)
+            body = f"Grüße von {writer.name}\nin zwei Zeilen"
+            assert (await writer.text(reader.name, body)).status == 200
+            (came,) = await within(told, TextReceived)
+            assert isinstance(came, TextReceived)
+            assert came.body == body
+            assert came.remote == f"sip:{writer.name}@{core.network.realm}"  # asserted by the P-CSCF
+        await bob.deregister()
+        with pytest.raises(TextRejected) as refused:
+            await alice.text("bob", "Are you still there?")
+        assert refused.value.status == 480
+
+
 async def test_the_answering_machine_behind_the_foreign_i_cscf_is_found_by_location(core: Core) -> None:
     async with core.phone("alice", 101) as alice:
         await alice.register()
@@ -153,6 +185,19 @@ async def test_the_answering_machine_behind_the_foreign_i_cscf_is_found_by_locat
         with pytest.raises(CallRejected) as refused:
             await (await alice.call("bob")).answered(timeout=10)
         assert refused.value.status == 480
+
+
+async def test_another_way_than_the_service_route_is_refused(core: Core) -> None:
+    """What the tests above got through, this P-CSCF would not have let pass in another form, nor from a stranger."""
+    async with core.phone("alice", 101) as alice:
+        await alice.register()
+        known = next(record.flow.local for record in alice.trace if record.data.startswith(b"REGISTER "))
+        for own, status in ((known, b"400"), (Address(f"{core.base}.105", 5060), b"403")):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                sock.bind((own.host, 0))
+                sock.settimeout(5)
+                sock.sendto(STRANGE.format(own=own, realm=core.network.realm).encode(), (f"{core.base}.10", 5060))
+                assert sock.recv(65535).split()[1] == status
 
 
 # When it fails ------------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ def test_a_life_inside_esp(core: IpsecCore, suite: str, hosts: tuple[int, int]) 
     assert set(said["alice is seen"]) == {"active"}
     assert said["new associations"] == 4
     assert said["alice calls the echo"] == said["alice calls bob"] == said["bob calls alice"] == "ended"
+    assert said["alice writes to bob"] == said["bob writes to alice"] == 200
     assert said["alice deregisters"] is False
     assert set(said["alice sent in the clear"]) == {"REGISTER"}  # a slow guest may hear it twice
 

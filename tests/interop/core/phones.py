@@ -69,6 +69,8 @@ async def live(said: dict[str, Any], alice: Phone, bob: Phone, told: list[Event]
     said["alice calls the echo"] = await call(alice, "echo", None)
     said["alice calls bob"] = await call(alice, "bob", bob)
     said["bob calls alice"] = await call(bob, "alice", alice)
+    said["alice writes to bob"] = (await asyncio.wait_for(alice.text("bob", "hello"), PATIENCE_S)).status
+    said["bob writes to alice"] = (await asyncio.wait_for(bob.text("alice", "hello"), PATIENCE_S)).status
     await asyncio.wait_for(alice.deregister(), PATIENCE_S)
     said["alice deregisters"] = alice.is_registered
 
