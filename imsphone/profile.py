@@ -140,6 +140,7 @@ _ENDPOINT = _Form('"host", "host:port" or "[v6]:port"', _is_accepted_by(endpoint
 _LITERAL = _Form("an IP address", lambda value: _is_accepted_by(ip_address)(value) and "%" not in value)
 _TRANSPORT = _Form('"udp" or "tcp"', lambda value: value in ("UDP", "TCP"))
 _SECRET = _spelled(_REFERENCE, 'a reference: "keyring:NAME", "file:PATH" or "env:VARIABLE", never the secret itself')
+_SIM = _spelled(r"card:[^\x00-\x1f\x7f\ud800-\udfff]*", '"card:" or "card:READER", a part of the reader\'s name')
 _CODECS = _Form(
     'a list of encoding names such as ["PCMA", "PCMU"]',
     lambda value: (
@@ -186,6 +187,8 @@ class Profile:
     )
 
     # How it proves itself.
+    sim: str | None = _key("the card that is the SIM, in place of k and opc; it says who the phone is", _SIM)
+    pin: str | None = _key("the PIN of that card, 4 to 8 digits, where it asks for one", _SECRET)
     auth: Literal["aka", "digest"] = _key("the kind of authentication", _one_of("aka", "digest"), "aka")
     algorithm: Literal["milenage", "tuak"] = _key("what the SIM computes", _one_of("milenage", "tuak"), "milenage")
     k: str | None = _key("the key of the SIM, 32 hex digits (tuak: 32 or 64)", _SECRET)
@@ -286,9 +289,16 @@ class Profile:
         return "".join(lines)
 
     def _require(self) -> None:
+        if self.sim and self.auth == "aka":
+            if self.k:
+                raise ProfileError(
+                    "sim and k are both there: keep sim for the card in a reader, or k for a SIM in software"
+                )
+            return
         if not (self.imsi or self.impi or self.impu):
             raise ProfileError(
-                "imsi is missing: the number of the subscription, 6 to 15 digits (impi or impu would do)"
+                "imsi is missing: the number of the subscription, 6 to 15 digits (impi or impu would do, or a card: "
+                'sim = "card:")'
             )
         needed = ["password"] if self.auth == "digest" else ["k"]
         plain, bound = ("op", "opc") if self.algorithm == "milenage" else ("top", "topc")

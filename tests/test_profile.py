@@ -49,6 +49,15 @@ def test_a_digest_user_needs_a_password_and_no_key() -> None:
     assert bob.password == "env:BOB"
 
 
+def test_a_card_in_a_reader_is_enough() -> None:
+    profile = Profile.parse({"sim": "card:", "pin": "keyring:pin"})
+    assert (profile.sim, profile.imsi, profile.k) == ("card:", None, None)
+    assert "k are both there" in refusal({"sim": "card:Alcor", "k": "env:K"})
+    assert '"card:READER"' in refusal({"sim": "alcor"})
+    assert "reference" in refusal({"sim": "card:", "pin": "1234"})
+    assert "password is missing" in refusal({"sim": "card:", "auth": "digest", "impu": "sip:bob@ims.example"})
+
+
 def test_a_file_is_loaded_over_its_base(tmp_path: Path) -> None:
     (tmp_path / "home.toml").write_text('base = "ir92"\npcscf = "10.0.0.1"\nexpires_s = 3600\nopc = "file:home.opc"\n')
     (tmp_path / "phones").mkdir()
