@@ -137,6 +137,10 @@ def _is_accepted_by(parse: Callable[[str], object]) -> Callable[[Any], bool]:
 
 _TEXT = _spelled(r"[^\x00-\x1f\x7f\ud800-\udfff]*", "text on one line")
 _ENDPOINT = _Form('"host", "host:port" or "[v6]:port"', _is_accepted_by(endpoint))
+_ENDPOINTS = _Form(
+    'a list of P-CSCFs, each "host", "host:port" or "[v6]:port"',
+    lambda value: isinstance(value, tuple) and all(map(_ENDPOINT.fits, value)),
+)
 _LITERAL = _Form("an IP address", lambda value: _is_accepted_by(ip_address)(value) and "%" not in value)
 _TRANSPORT = _Form('"udp" or "tcp"', lambda value: value in ("UDP", "TCP"))
 _SECRET = _spelled(_REFERENCE, 'a reference: "keyring:NAME", "file:PATH" or "env:VARIABLE", never the secret itself')
@@ -204,6 +208,7 @@ class Profile:
 
     # Where to.
     pcscf: str | None = _key("the P-CSCF; without it DNS of the home domain names one", _ENDPOINT)
+    other_pcscfs: tuple[str, ...] = _key("P-CSCFs to try after that one, in this order", _ENDPOINTS, ())
     transport: Literal["UDP", "TCP"] | None = _key("which transport always; without it the size decides", _TRANSPORT)
     dns: str | None = _key("the resolver, in place of the system's", _ENDPOINT)
     local_host: str | None = _key("the own address; without it the one that the route to the P-CSCF takes", _LITERAL)
@@ -232,7 +237,7 @@ class Profile:
     no_answer_s: int = _key("how long a call rings before it is given up", _whole(1, 3600), 120)
 
     def __post_init__(self) -> None:
-        for name in ("codecs", "security_suites"):
+        for name in ("codecs", "security_suites", "other_pcscfs"):
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
         if isinstance(self.transport, str):
@@ -269,6 +274,11 @@ class Profile:
     def pcscf_endpoint(self) -> Endpoint | None:
         """`pcscf`, read."""
         return endpoint(self.pcscf) if self.pcscf else None
+
+    @property
+    def other_pcscf_endpoints(self) -> tuple[Endpoint, ...]:
+        """`other_pcscfs`, read."""
+        return tuple(map(endpoint, self.other_pcscfs))
 
     @property
     def dns_address(self) -> Address | None:

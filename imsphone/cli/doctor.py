@@ -172,7 +172,7 @@ async def _pcscf(profile: Profile) -> Finding:
         local=(profile.local_host, 0),
     )
     try:
-        driver.do(probe.ask, Resolve(host, port, profile.transport))
+        driver.do(probe.ask, Resolve(host, port, profile.transport, profile.other_pcscf_endpoints))
         event = await told
     finally:
         await driver.close()

@@ -37,11 +37,13 @@ class Subscription:
         A profile that names an IMSI or an IMPI means another subscription than the card's own: then nothing that says
         who is taken from the card.
         """
-        said: dict[str, Any] = {"pcscf": self.pcscfs[0] if self.pcscfs else None}
+        said: dict[str, Any] = {}
+        if profile.pcscf is None and self.pcscfs:
+            said |= {"pcscf": self.pcscfs[0], "other_pcscfs": profile.other_pcscfs or self.pcscfs[1:]}
         if profile.imsi is None and profile.impi is None:
             said |= {"impi": self.impi, "impu": self.impus[0] if self.impus else None}
             said |= {"home_domain": self.home_domain, "imsi": self.imsi, "mnc_digits": self.mnc_digits}
-        missing = {name: value for name, value in said.items() if value and getattr(profile, name) is None}
+        missing = {name: value for name, value in said.items() if value and not getattr(profile, name)}
         try:
             return replace(profile, **missing)
         except ProfileError as error:

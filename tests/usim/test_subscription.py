@@ -30,7 +30,7 @@ def test_an_isim_says_who_and_where() -> None:
         "sip:alice@home.test",
         "home.test",
     )
-    assert profile.pcscf == "192.0.2.7"
+    assert (profile.pcscf, profile.other_pcscfs) == ("192.0.2.7", ("192.0.2.8",))
 
 
 def test_from_a_usim_the_rest_follows_by_ts_23_003() -> None:
@@ -44,6 +44,7 @@ def test_what_the_profile_says_counts_first() -> None:
     profile = ISIM.complete(own)
     assert (profile.impu, profile.pcscf, profile.home_domain) == ("sip:work@home.test", "192.0.2.1:5062", "other.test")
     assert profile.impi == "alice@home.test"
+    assert profile.other_pcscfs == ()  # the card's go with the card's first
 
 
 @pytest.mark.parametrize("said", [{"imsi": "001010000000001"}, {"impi": "bob@home.test"}])
