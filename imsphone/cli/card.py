@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 @click.command("card")
 @click.argument("reader", required=False, default="")
 @click.option("--pin", help="Where the PIN is: keyring:NAME, file:PATH or env:VARIABLE; never the PIN itself.")
-@click.option("--last-try", is_flag=True, help="Give the PIN although a wrong one would block the card.")
+@click.option("--retry", is_flag=True, help="Give the PIN although a wrong one was given before; three block the card.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def command(reader: str, pin: str | None, last_try: bool, as_json: bool) -> None:
+def command(reader: str, pin: str | None, retry: bool, as_json: bool) -> None:
     """Read the card in READER (a part of its name; without it the only reader with a card).
 
     It shows the application that would be used, who it says you are, its P-CSCFs, and how its PIN stands. The PIN is
@@ -32,7 +32,7 @@ def command(reader: str, pin: str | None, last_try: bool, as_json: bool) -> None
     if not as_json:
         for one in found:
             say(f"{one.name}: {'a card' if one.has_card else 'empty'}")
-    with Card(reader, secret, may_use_last_try=last_try) as card:
+    with Card(reader, secret, may_retry=retry) as card:
         if as_json:
             listed = [{"name": one.name, "has_card": one.has_card} for one in found]
             said = {"reader": card.reader, **card.subscription.as_json()}
@@ -52,7 +52,7 @@ def _show(card: Card) -> None:
         ("Public identities", ", ".join(who.impus)),
         ("Home domain", who.home_domain),
         ("P-CSCF", ", ".join(who.pcscfs)),
-        ("PIN", str(who.pin)),
+        ("PIN", who.pin),
     ):
         if value:
             say(f"  {name:19s}{value}")

@@ -56,8 +56,8 @@ class Card:
     `pin` is given where the card asks. Raises CardError with what to do about it.
     """
 
-    def __init__(self, wish: str = "", pin: Secret | None = None, *, may_use_last_try: bool = False) -> None:
-        self._uicc = Uicc(Pin(pin, may_use_last_try=may_use_last_try))
+    def __init__(self, wish: str = "", pin: Secret | None = None, *, may_retry: bool = False) -> None:
+        self._uicc = Uicc(Pin(pin, may_retry=may_retry))
         self._lock = threading.Lock()
         self._context = _Context()
         self._wish = wish

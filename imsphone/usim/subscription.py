@@ -9,12 +9,11 @@ Whatever the profile says itself counts first.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from imsphone.errors import CardError, ProfileError
 from imsphone.profile import Profile
 from imsphone.usim.files import Application
-from imsphone.usim.pin import PinState
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class Subscription:
     impus: tuple[str, ...] = ()
     home_domain: str | None = None
     pcscfs: tuple[str, ...] = ()
-    pin: PinState | None = None
+    pin: Literal["given", "not asked for"] = "not asked for"
 
     def complete(self, profile: Profile) -> Profile:
         """The profile with what it leaves open. Raises CardError where the card says something that is of no use.
@@ -59,5 +58,5 @@ class Subscription:
             "impus": list(self.impus),
             "home_domain": self.home_domain,
             "pcscfs": list(self.pcscfs),
-            "pin": str(self.pin) if self.pin else "none",
+            "pin": self.pin,
         }

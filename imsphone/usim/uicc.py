@@ -30,7 +30,7 @@ from imsphone.usim.apdu import (
     explain,
 )
 from imsphone.usim.files import AIDS, Application, Fcp, KeyReference
-from imsphone.usim.pin import Pin, PinState, state
+from imsphone.usim.pin import Pin
 from imsphone.usim.subscription import Subscription
 
 T = TypeVar("T")
@@ -52,7 +52,8 @@ class Uicc:
         self._aids: dict[Application, bytes] = dict(AIDS)
         self._reference: KeyReference | None = None  # while no application is selected
         self._application: Application | None = None
-        self._was_given = False  # the PIN, in this act
+        self._has_pin = False  # the card says that it asks for one
+        self._was_given = False  # in this act
 
     def iccid(self) -> Dialogue[str | None]:
         """The number of the card, for which no PIN is asked; selects the MF."""
@@ -70,7 +71,7 @@ class Uicc:
         for read in (self._read_isim, self._read_usim):
             if (found := (yield from read())) is not None:
                 self._application = found.application
-                return replace(found, iccid=iccid, pin=(yield from self._pin_state()))
+                return replace(found, iccid=iccid, pin="given" if self._has_pin or self._was_given else "not asked for")
         raise CardError(
             "the card has neither an ISIM nor a USIM with an IMSI in it: it is a SIM for 2G, or was never personalised"
         )
@@ -93,9 +94,6 @@ class Uicc:
             return _outcome(response.data)
         except ParseError as error:
             raise CardError(f"what the card's {application} answers to AUTHENTICATE cannot be read: {error}") from None
-
-    def _pin_state(self) -> Dialogue[PinState | None]:
-        return (yield from state(self._reference)) if self._reference else None
 
     # Applications -----------------------------------------------------------------------------------------------------
 
@@ -130,6 +128,7 @@ class Uicc:
         if not response.has_data:
             return False
         fcp = _fcp(response)
+        self._has_pin = fcp.pin is not None and fcp.pin.is_enabled
         self._reference = fcp.pin or KeyReference(1, True)
         return True
 

@@ -1,4 +1,4 @@
-"""A PIN: asked about before it is given, given once, and not with the last try."""
+"""A PIN: asked about before it is given, given once, and not where one was wrong before."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from imsphone.errors import CardError, ProfileError
 from imsphone.profile import Secret
 from imsphone.usim.apdu import converse
 from imsphone.usim.files import KeyReference
-from imsphone.usim.pin import Pin, state
+from imsphone.usim.pin import Pin
 
 REFERENCE = KeyReference(0x01, True)
 GIVEN = "002000010831323334FFFFFFFF"
@@ -58,15 +58,22 @@ def test_a_wrong_one_is_not_tried_again() -> None:
     assert again.sent == []
 
 
-@pytest.mark.parametrize(("left", "words"), [("63C1", "one try left"), ("6A86", "does not say how many tries")])
-def test_the_last_try_is_nobody_s_but_the_user_s(left: str, words: str) -> None:
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        ("63C2", "had a wrong PIN before, 2 tries are left"),
+        ("63C1", "had a wrong PIN before, 1 try is left"),
+        ("6A86", "does not say how many tries"),
+    ],
+)
+def test_the_tries_after_a_wrong_one_are_nobody_s_but_the_user_s(left: str, words: str) -> None:
     card = Card(left)
     sentence = refusal(card, Pin(Secret(b"1234")))
     assert words in sentence
-    assert "--last-try" in sentence
+    assert "--retry" in sentence
     assert card.sent == [ASKED]
     told = Card(left, "9000")
-    told.give(Pin(Secret(b"1234"), may_use_last_try=True))
+    told.give(Pin(Secret(b"1234"), may_retry=True))
     assert told.sent == [ASKED, GIVEN]
 
 
@@ -79,7 +86,7 @@ def test_a_card_without_the_pin_of_a_profile_says_how_to_name_one() -> None:
 @pytest.mark.parametrize("left", ["6983", "63C0"])
 def test_a_blocked_one_is_left_alone(left: str) -> None:
     card = Card(left)
-    assert "PUK" in refusal(card, Pin(Secret(b"1234"), may_use_last_try=True))
+    assert "PUK" in refusal(card, Pin(Secret(b"1234"), may_retry=True))
     assert card.sent == [ASKED]
 
 
@@ -87,21 +94,6 @@ def test_a_blocked_one_is_left_alone(left: str) -> None:
 def test_what_is_no_pin_is_said_before_any_card_sees_it(secret: bytes) -> None:
     with pytest.raises(ProfileError, match="4 to 8 digits"):
         Pin(Secret(secret))
-
-
-@pytest.mark.parametrize(
-    ("is_enabled", "answer", "words"),
-    [
-        (False, "9000", "not asked for"),
-        (True, "9000", "given"),
-        (True, "63C3", "wanted, 3 tries are left"),
-        (True, "6983", "blocked"),
-        (True, "6D00", "wanted"),
-    ],
-)
-def test_its_state_is_told_in_words(is_enabled: bool, answer: str, words: str) -> None:
-    said = converse(state(KeyReference(1, is_enabled)), Card(answer).answer, "T=1")
-    assert str(said) == words
 
 
 @given(st.lists(st.integers(0, 0xFFFF), min_size=2, max_size=60))

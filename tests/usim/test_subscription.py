@@ -7,7 +7,6 @@ import pytest
 from imsphone.errors import CardError
 from imsphone.ims.identity import Identity
 from imsphone.profile import Profile
-from imsphone.usim.pin import PinState
 from imsphone.usim.subscription import Subscription
 
 ISIM = Subscription(
@@ -17,7 +16,7 @@ ISIM = Subscription(
     impus=("sip:alice@home.test", "tel:+15550100"),
     home_domain="home.test",
     pcscfs=("192.0.2.7", "192.0.2.8"),
-    pin=PinState(True, True, None),
+    pin="given",
 )
 USIM = Subscription("USIM", imsi="310150123456789", mnc_digits=3)
 
@@ -71,4 +70,4 @@ def test_as_json_it_has_no_secret_and_no_object() -> None:
         "pcscfs": ["192.0.2.7", "192.0.2.8"],
         "pin": "given",
     }
-    assert USIM.as_json()["pin"] == "none"
+    assert USIM.as_json()["pin"] == "not asked for"
