@@ -1,13 +1,20 @@
-"""`imsphone card`: which readers there are, and who the card in one says that its holder is."""
+"""`imsphone card`: which readers there are, and who the card in one says that its holder is.
+
+Who has no card may put one in software into the virtual reader of PC/SC: `--insert`.
+"""
 
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from imsphone.cli.run import run, signalled
 from imsphone.cli.say import say
+from imsphone.errors import CardError
 
 if TYPE_CHECKING:
     from imsphone.net.card import Card
@@ -17,13 +24,22 @@ if TYPE_CHECKING:
 @click.argument("reader", required=False, default="")
 @click.option("--pin", help="Where the PIN is: keyring:NAME, file:PATH or env:VARIABLE; never the PIN itself.")
 @click.option("--retry", is_flag=True, help="Give the PIN although a wrong one was given before; three block the card.")
+@click.option(
+    "--insert",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PROFILE",
+    help="Put the software SIM of PROFILE into the virtual reader (Debian: vsmartcard-vpcd), until Ctrl-C.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def command(reader: str, pin: str | None, retry: bool, as_json: bool) -> None:
+def command(reader: str, pin: str | None, retry: bool, insert: Path | None, as_json: bool) -> None:
     """Read the card in READER (a part of its name; without it the only reader with a card).
 
     It shows the application that would be used, who it says you are, its P-CSCFs, and how its PIN stands. The PIN is
     given where the card asks for it, and never twice.
     """
+    if insert is not None:
+        _insert(insert)
+        return
     from imsphone.net.card import Card, readers
     from imsphone.store import open_secret
 
@@ -56,3 +72,36 @@ def _show(card: Card) -> None:
     ):
         if value:
             say(f"  {name:19s}{value}")
+
+
+def _insert(path: Path) -> None:
+    from imsphone.ims.identity import Identity
+    from imsphone.profile import Profile, endpoint
+    from imsphone.store import open_isim, open_secret
+    from imsphone.testing.uicc import SoftUicc
+    from imsphone.testing.vpcd import PORT, Inserted
+
+    profile = Profile.load(path)
+    identity = Identity.of(profile)
+    named = [profile.pcscf, *profile.other_pcscfs] if profile.pcscf else []
+    with open_isim(profile) as isim:
+        card = SoftUicc(
+            isim,
+            imsi=profile.imsi,
+            mnc_digits=profile.mnc_digits or 0,
+            impi=identity.impi,
+            impus=[identity.impu],
+            home_domain=identity.home_domain,
+            pcscfs=[endpoint(one).host for one in named],
+            pin=open_secret(profile.pin).reveal().decode() if profile.pin else "",
+        )
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(Inserted(card))
+            except OSError as error:
+                raise CardError(
+                    f"no virtual reader listens at 127.0.0.1:{PORT} ({error.strerror}): install pcscd and "
+                    "vsmartcard-vpcd, and start pcscd"
+                ) from None
+            say(f"The card of {identity.impi} is in the virtual reader; Ctrl-C takes it out.")
+            run(signalled())

@@ -53,7 +53,8 @@ def open_card(profile: Profile) -> Card:
 class Card:
     """The card in the reader whose name has `wish` in it (empty: in the only one with a card), read and ready.
 
-    `pin` is given where the card asks. Raises CardError with what to do about it.
+    `pin` is given where the card asks; with `may_retry` although a wrong one was given before. Raises CardError with
+    what to do about it.
     """
 
     def __init__(self, wish: str = "", pin: Secret | None = None, *, may_retry: bool = False) -> None:

@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from imsphone.cli.lab import write_profiles
 from imsphone.errors import AuthenticationError, CardError
 from imsphone.events import Challenged, Event
 from imsphone.ims.identity import Identity
@@ -287,3 +289,22 @@ def test_it_is_shown_looked_at_and_registered_from_the_command_line(lab: ServedL
     assert keys is not None
     everything = "".join(one.stdout + one.stderr for one in (shown, looked, registered, wrong))
     assert not any(secret in everything for secret in ("2468", "1111", keys.k.hex(), keys.constant.hex()))
+
+
+def test_who_has_no_card_puts_the_sim_of_a_profile_into_the_virtual_reader(lab: ServedLab, tmp_path: Path) -> None:
+    home = {"IMSPHONE_HOME": str(tmp_path / "home")}
+    alice = write_profiles(lab.network, tmp_path)["alice"]
+    card = tmp_path / "card.toml"
+    card.write_text(f'sim = "card:{VIRTUAL}"\nlocal_host = "127.0.0.1"\n')
+    command = [sys.executable, "-m", "imsphone.cli.main", "card", "--insert", str(alice)]
+    with subprocess.Popen(command, env=os.environ | home, stdout=subprocess.PIPE, text=True) as inserted:
+        assert inserted.stdout is not None
+        assert "is in the virtual reader" in inserted.stdout.readline()
+        until(lambda: Slot().has_card)
+        registered = run("register", card, **home)
+        assert registered.returncode == 0, registered.stderr
+        inserted.send_signal(signal.SIGINT)
+        assert inserted.wait(10) == 0
+    until(lambda: not Slot().has_card)
+    lost = run("register", card, **home)
+    assert (lost.returncode, "no card is in" in lost.stderr) == (4, True)
