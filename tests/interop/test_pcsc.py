@@ -11,8 +11,10 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -31,6 +33,7 @@ from imsphone.profile import Profile, Secret
 from imsphone.testing.served import ServedLab
 from imsphone.testing.uicc import SoftUicc
 from imsphone.testing.vpcd import Inserted
+from imsphone.usim.aka import Algorithms, Vector, open_auts
 from imsphone.usim.isim import Isim, SqnMemory
 
 DRIVER = Path("/usr/lib/pcsc/drivers/serial/libifdvpcd.so")
@@ -257,6 +260,89 @@ def test_a_card_that_goes_in_the_middle_of_a_command_is_a_sentence(lab: ServedLa
 
         card.answer = vanish  # type: ignore[method-assign]
         assert "NoAnswer" in repr(reader.authenticate(bytes(16), bytes(16)))
+
+
+# A reader that others wrote ------------------------------------------------------------------------------------------
+
+
+class Hlr(threading.Thread):
+    """What hostapd asks for vectors, in its own words over a datagram socket."""
+
+    def __init__(self, path: Path, algorithms: Algorithms, sqn: int) -> None:
+        super().__init__(daemon=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._algorithms = algorithms
+        self._sqn = sqn
+        self.asked: list[str] = []
+
+    def run(self) -> None:
+        while True:
+            data, sender = self._socket.recvfrom(500)
+            if not data:  # shut down
+                return
+            what, imsi, *more = data.decode().split()
+            self.asked.append(f"{what} {imsi}")
+            if what == "AKA-AUTS":
+                auts, rand = map(bytes.fromhex, more)
+                self._sqn = open_auts(self._algorithms, rand, auts) or 0
+                continue
+            self._sqn += 32
+            one = Vector.make(self._algorithms, self._sqn, bytes(2), os.urandom(16))
+            answer = " ".join(part.hex() for part in (one.rand, one.autn, one.ik, one.ck, one.xres))
+            self._socket.sendto(f"AKA-RESP-AUTH {imsi} {answer}".encode(), sender)
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self.join()
+        self._socket.close()
+
+
+@pytest.mark.skipif(
+    shutil.which("eapol_test") is None or shutil.which("hostapd") is None, reason="needs eapoltest and hostapd"
+)
+@pytest.mark.parametrize("is_ahead", [False, True], ids=["in step", "ahead"])
+def test_eap_aka(lab: ServedLab, slot: Slot, tmp_path: Path, is_ahead: bool) -> None:
+    """wpa_supplicant reads the software card and proves itself by EAP-AKA to hostapd: neither shares a line with us."""
+    account = lab.network.accounts["alice"]
+    keys = account.keys()
+    assert keys is not None
+    memory = SqnMemory((1 << 20,) * 32) if is_ahead else None
+    slot.insert(SoftUicc(Isim(keys.algorithms(), memory), imsi=account.imsi, pin="2468"))
+    hlr = Hlr(tmp_path / "hlr", keys.algorithms(), 0)
+    hlr.start()
+    (tmp_path / "clients").write_text("127.0.0.0/8 secret\n")
+    (tmp_path / "users").write_text("* AKA\n")
+    (tmp_path / "hostapd").write_text(
+        "driver=none\ninterface=lo\neap_server=1\nradius_server_auth_port=18120\n"
+        f"radius_server_clients={tmp_path}/clients\neap_user_file={tmp_path}/users\neap_sim_db=unix:{tmp_path}/hlr\n"
+    )
+    (tmp_path / "usim").write_text('network={\nkey_mgmt=IEEE8021X\neap=AKA\npcsc=""\npin="2468"\n}\n')
+    reader = next(one.name for one in readers() if one.has_card and VIRTUAL in one.name)
+    with subprocess.Popen(["hostapd", tmp_path / "hostapd"], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            while "AP-ENABLED" not in (line := server.stdout.readline()):
+                assert line, "hostapd does not come up"
+            command = [
+                "eapol_test",
+                "-c",
+                tmp_path / "usim",
+                "-a127.0.0.1",
+                "-p18120",
+                "-ssecret",
+                "-t20",
+                f"-R{reader}",
+            ]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        finally:
+            server.terminate()
+            hlr.close()
+    assert done.stdout.rstrip().endswith("SUCCESS"), done.stdout[-2000:]
+    assert hlr.asked == [
+        f"AKA-REQ-AUTH {account.imsi}",
+        *[f"AKA-AUTS {account.imsi}", f"AKA-REQ-AUTH {account.imsi}"] * is_ahead,
+    ]
 
 
 # The command line -----------------------------------------------------------------------------------------------------
