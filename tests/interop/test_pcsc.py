@@ -172,6 +172,39 @@ async def test_a_card_with_another_key_finds_the_network_out(lab: ServedLab, slo
             await alice.register()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: raw sockets for ESP")
+async def test_its_ck_and_ik_are_the_keys_of_the_ipsec(lab: ServedLab, slot: Slot) -> None:
+    slot.insert(card_of(lab))
+    async with phone(security="ipsec", local_host="127.0.4.61") as alice:
+        registered = await alice.register()
+        assert registered.protection == "hmac-sha-1-96/aes-cbc"
+        assert (await alice.register()).is_refresh
+
+
+async def test_a_slow_card_holds_up_nothing_else(lab: ServedLab, slot: Slot) -> None:
+    """The card answers once the event loop has gone on; a loop that is held up by it never would."""
+    went_on = threading.Event()
+    answers: list[bool] = []
+
+    class Slow(SoftUicc):
+        def answer(self, command: bytes) -> bytes:
+            if command[1] == 0x88:
+                answers.append(went_on.wait(10))
+            return super().answer(command)
+
+    account = lab.network.accounts["alice"]
+    slot.insert(Slow.of(account, home_domain=lab.network.realm, pcscfs=[lab.network.addresses["p-cscf"].host]))
+    async with phone() as alice:
+        challenged = asyncio.ensure_future(alice.until(Challenged))
+        registering = asyncio.ensure_future(alice.register())
+        await challenged
+        for _ in range(3):  # turns of the loop while the card thinks
+            await asyncio.sleep(0)
+        went_on.set()
+        await registering
+    assert answers[0]
+
+
 # PIN ------------------------------------------------------------------------------------------------------------------
 
 
