@@ -83,7 +83,7 @@ class Deregistered(Event):
 class RegistrationSeen(Event):
     """What the network says that it holds of us now (RFC 3680), all of it.
 
-    Each of `identities` is {impu, state, contacts}, each contact {uri, state, event, expires_s, is_ours}.
+    Each of `identities` is {impu, state, contacts}, each contact {uri, state, event, expires_s, is_ours, gruu}.
     """
 
     identities: tuple[dict[str, Any], ...]
