@@ -195,6 +195,16 @@ class MediaMeasured(Event):
     figures: dict[str, float]
 
 
+# The network --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkChanged(Event):
+    """Our own address is another; `was` is the old one. Its calls have ended, and we register from the new one."""
+
+    was: str
+
+
 # The wire -----------------------------------------------------------------------------------------------------------
 
 

@@ -39,6 +39,7 @@ from imsphone.ladder import draw
 from imsphone.machine import Address, Authenticate, Ids, OpenMedia
 from imsphone.net.driver import Driver
 from imsphone.net.esp import raw_socket
+from imsphone.net.whereabouts import Whereabouts
 from imsphone.profile import Profile, Secret
 from imsphone.store import StoredIsim, open_isim, open_secret
 from imsphone.trace import Direction, Trace
@@ -109,6 +110,7 @@ class Phone:
             preferred_port=0 if profile.security == "none" else 5060,
         )
         self._loop = asyncio.get_running_loop()
+        self._whereabouts = Whereabouts(lambda: self._ue.way, self.move) if profile.local_host is None else None
         self._media.begin()
         self._is_open = True
         return self
@@ -129,6 +131,7 @@ class Phone:
             if self.registration is not None:
                 await self._ask_to_deregister(timeout_s=5.0)
         finally:
+            self._stay()
             for call in list(self.calls.values()):
                 call.close()
             await self._driver.close()
@@ -158,6 +161,22 @@ class Phone:
             raise (self._trouble or error) if isinstance(error, NetworkError) else error
         assert isinstance(event, Registered)
         return event
+
+    def move(self, local_host: str | None = None) -> None:
+        """The own address has changed, to this one or to whatever routes say: calls end, a new registration begins.
+
+        `until(Registered)` waits for it. Where neither this nor the profile names an address, the phone notices itself.
+        """
+        self._expect_open()
+        if local_host is not None:
+            self._stay()
+        self._driver.leave(local_host or self.profile.local_host)  # before any association goes
+        self.do(self._ue.moved)
+
+    def _stay(self) -> None:
+        """From now on the address changes when somebody says so."""
+        if self._whereabouts is not None:
+            self._whereabouts.close()
 
     async def deregister(self) -> None:
         """Ends all calls and takes the own contact out of the network (TS 24.229 5.1.1.6)."""

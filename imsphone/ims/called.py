@@ -137,6 +137,11 @@ class IncomingCall(Session):
     def _object(self, *_: Any) -> list[Effect]:
         raise StateError(f"this call is {self.state}: only one that rings here is answered or rejected")
 
+    def cut(self, now: float, reason: str) -> list[Effect]:
+        self._reliable.stop()
+        told = super().cut(now, reason)
+        return told if self.leg else []  # who was not told of the call need not hear of its end
+
     # Ringing ----------------------------------------------------------------------------------------------------------
 
     def _ring(self, result: Any, now: float) -> list[Effect]:

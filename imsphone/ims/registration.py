@@ -75,6 +75,11 @@ class Registration(Proving):
         times = (self._next_at, self._end_at, self._security.deadline)
         return min((at for at in times if at is not None), default=None)
 
+    @property
+    def way(self) -> Flow | None:
+        """The way to the P-CSCF that is used or tried."""
+        return self.binding.flow if self.binding else self._flows[0] if self._flows else None
+
     # Inputs -----------------------------------------------------------------------------------------------------------
 
     def register(self, now: float) -> list[Effect]:
@@ -117,6 +122,18 @@ class Registration(Proving):
     def forgotten(self, now: float) -> list[Effect]:
         """The network lost us, or the way to it is broken: an initial registration, at once."""
         return self._move("lost", now)
+
+    def moved(self, now: float, *, is_leaving: bool = False) -> list[Effect]:
+        """The own address is another, and nothing comes or goes on the old one. `is_leaving`: the user is, too.
+
+        From the new one at once, whatever was under way; who was about to leave has left, as far as can be said.
+        """
+        if self.state == "idle":
+            return []
+        released = self._security.end()
+        if is_leaving or self._is_leaving or self._purpose == "removal":
+            return [*released, *self._leave(now)]
+        return [*released, *self._start_over(now)]
 
     def tick(self, now: float) -> list[Effect]:
         """The deadline has come."""
@@ -302,11 +319,15 @@ class Registration(Proving):
         return [told]  # rejected, unregistered: not before the user asks
 
     def _anew(self, now: float) -> list[Effect]:
-        told = Tell(Deregistered(at=now, impu=self._shown, by="network"))
         self._security.lapse(now + self._agent.timers.timeout_s)
+        return self._start_over(now)
+
+    def _start_over(self, now: float) -> list[Effect]:
+        told = [Tell(Deregistered(at=now, impu=self._shown, by="network"))] if self.binding else []
+        was_granted = self._was_granted
         self._reset()
-        self._was_granted = True
-        return [told, *self._discover(now)]
+        self._was_granted = was_granted
+        return [*told, *self._discover(now)]
 
     # The ends ---------------------------------------------------------------------------------------------------------
 

@@ -230,6 +230,11 @@ class Session:
             return []
         return self._agent.transactions.respond(acceptance.transaction, acceptance.response, now)
 
+    def cut(self, now: float, reason: str) -> list[Effect]:
+        """The way to the far end is gone: it ends here, and nobody else can be told."""
+        self._acceptance, self._goodbye, self._is_bye_due = None, None, False
+        return self._end("network", now, reason=reason)
+
     # Pieces -----------------------------------------------------------------------------------------------------------
 
     def _end(self, by: Side, now: float, status: int | None = None, reason: str = "") -> list[Effect]:

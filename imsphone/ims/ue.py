@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from imsphone.errors import ParseError, StateError
-from imsphone.events import Deregistered, Event, Registered, RegistrationFailed, Violated
+from imsphone.events import Deregistered, Event, NetworkChanged, Registered, RegistrationFailed, Violated
 from imsphone.ims import reception
 from imsphone.ims.agent import UNDERSTOOD, Agent
 from imsphone.ims.called import IncomingCall
@@ -69,6 +69,11 @@ class Ue:
         """The calls by key, each with its `state` and `remote`; ended ones for a while."""
         return MappingProxyType(self._calls)
 
+    @property
+    def way(self) -> Flow | None:
+        """The way to the P-CSCF, None where none was found so far."""
+        return self._registration.way
+
     # What the user does -----------------------------------------------------------------------------------------------
 
     def register(self, now: float) -> list[Effect]:
@@ -88,6 +93,21 @@ class Ue:
         effects = [effect for key in list(self._calls) for effect in self.hangup(key, now)]
         self._leave_at = now + 2 * self._agent.timers.t1_s
         return [*effects, *self._leave(now)]
+
+    def moved(self, now: float) -> list[Effect]:
+        """The own address is another, and the sockets of the old one are closed: calls end, and we register anew.
+
+        Nothing that is under way on the old address is waited for, nor said on it.
+        """
+        way, is_leaving = self.way, self._leave_at is not None
+        self._transactions.drop()
+        self._watch.stop()
+        self._keepalive.stop()
+        effects: list[Effect] = [Tell(NetworkChanged(at=now, was=way.local.host if way else ""))]
+        for call in self._calls.values():
+            effects += call.cut(now, "the own address changed")
+        self._leave_at = None
+        return effects + self._follow(self._registration.moved(now, is_leaving=is_leaving), now)
 
     def call(self, target: str, now: float) -> tuple[str, list[Effect]]:
         """Calls a number, a user of the home domain or an address; gives the call's key.
