@@ -15,6 +15,7 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
 from typing import Any, Self, TypeVar
 
 from imsphone.audio.endpoint import Audio
@@ -178,12 +179,15 @@ class Phone:
         if self._whereabouts is not None:
             self._whereabouts.close()
 
-    async def deregister(self) -> None:
-        """Ends all calls and takes the own contact out of the network (TS 24.229 5.1.1.6)."""
+    async def deregister(self, *, everywhere: bool = False) -> None:
+        """Ends all calls and takes the own contact out of the network (TS 24.229 5.1.1.6).
+
+        With `everywhere` the contacts of all devices of the user, where the network lets one of them do that.
+        """
         self._expect_open()
         if self.registration is None:
             raise StateError("This phone is not registered, so there is nothing to end; call register() first.")
-        await self._ask_to_deregister(timeout_s=None)
+        await self._ask_to_deregister(timeout_s=None, everywhere=everywhere)
 
     async def _settle(self) -> None:
         """Who leaves with an answer to a challenge under way may be registered in a moment, and must not stay so."""
@@ -191,9 +195,9 @@ class Phone:
             with self._watch(Registered, RegistrationFailed) as watch, contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(watch.first(), SETTLE_S)
 
-    async def _ask_to_deregister(self, timeout_s: float | None) -> None:
+    async def _ask_to_deregister(self, timeout_s: float | None, *, everywhere: bool = False) -> None:
         with self._watch(Deregistered) as watch:
-            self.do(self._ue.deregister)
+            self.do(partial(self._ue.deregister, everywhere=everywhere))
             try:
                 await asyncio.wait_for(watch.first(), timeout_s)
             except TimeoutError:

@@ -62,6 +62,7 @@ _SILENT_INSIDE = (
 OTHER_AGREEMENT = _BEFORE_PROOF[494]
 NO_IPSEC = "this machine cannot protect messages by IPsec: see what imsphone doctor --sa says"
 NO_AGREEMENT = 'the network knows no security agreement (sec-agree): security = "none" registers without IPsec'
+NOT_FOR_ALL = "the network takes away no contacts but one's own (Contact: *): the user's other devices stay registered"
 _PROVEN = (
     "the network refuses {impi} though it proved to know the SIM's key, so k and opc are right: does {impi} belong to "
     "that SIM, is RES of the length that the HSS expects, and is {impu} allowed to register?"

@@ -58,6 +58,7 @@ class Registration(Proving):
     def __init__(self, agent: Agent) -> None:
         super().__init__(agent)
         self.binding: Binding | None = None
+        self.leaves_everywhere = False  # a deregistration takes the user's other devices along
         self._is_leaving = False  # the user asked to leave while a REGISTER was under way
         self._shown = str(agent.impu)  # the default identity once the network has named it (5.1.1.1A)
         self._transaction: ClientTransaction | None = None
@@ -87,7 +88,10 @@ class Registration(Proving):
         return self._move("register", now)
 
     def deregister(self, now: float) -> list[Effect]:
-        """Takes our contact out (TS 24.229 5.1.1.6). Raises StateError where there is none."""
+        """Takes our contact out (TS 24.229 5.1.1.6), with `leaves_everywhere` all of the user's.
+
+        Raises StateError where there is none.
+        """
         return self._move("leave", now)
 
     def answer(self, ask: Ask, result: Any, now: float) -> list[Effect]:
@@ -173,7 +177,7 @@ class Registration(Proving):
 
     def _remove(self, now: float) -> list[Effect]:
         self._purpose = "removal"
-        self._register.remove(is_for_all=False)
+        self._register.remove(is_for_all=self.leaves_everywhere)
         self._proof.again()
         self._security.renew()
         return self._send(now)
@@ -261,6 +265,10 @@ class Registration(Proving):
         return [Tell(setback.told(now, self._tried, is_final=False))]
 
     def _refuse(self, response: Response, now: float) -> list[Effect]:
+        if self._register.is_for_all:  # then at least our own (RFC 3261 10.2.2)
+            self._register.remove(is_for_all=False)
+            setback = Setback.of("rejected", explain.NOT_FOR_ALL, response)
+            return [Tell(setback.told(now, self._tried, is_final=False)), *self._send(now)]
         if self._purpose == "removal" and response.status in _GONE:
             return self._leave(now)
         setback = explain.refusal(self._agent.identity, response, self._proof)
@@ -369,5 +377,5 @@ class Registration(Proving):
         self._agent.gruus.forget()
         self._asked = self._transaction = None
         self._next_at = self._end_at = None
-        self._is_leaving = self._was_granted = self._was_redirected = False
+        self._is_leaving = self._was_granted = self._was_redirected = self.leaves_everywhere = False
         self._rounds = 0

@@ -83,8 +83,12 @@ class Ue:
         """
         return self._follow(self._registration.register(now), now)
 
-    def deregister(self, now: float) -> list[Effect]:
-        """Ends all calls, then takes our contact out of the network. Raises StateError where there is none."""
+    def deregister(self, now: float, *, everywhere: bool = False) -> list[Effect]:
+        """Ends all calls, then takes our contact out of the network, or the contacts of all devices of the user.
+
+        Raises StateError where there is none.
+        """
+        self._registration.leaves_everywhere = everywhere
         self._watch.stop()
         self._keepalive.stop()
         if self._registration.state == "idle" or self._leave_at is not None:
