@@ -112,6 +112,12 @@ class Driver:
         self._is_bound = True
         return self._open(Address(host, port)).local
 
+    def leave(self, host: str | None) -> None:
+        """The own address is another: all sockets close, and later ones open at `host` (None: as routes say)."""
+        self._local = (host, self._local[1])
+        for address in list(self._flows):
+            self._flows.pop(address).close()
+
     @property
     def addresses(self) -> tuple[Address, ...]:
         """The addresses that are listened on."""
