@@ -89,9 +89,13 @@ def name_of(tun: int) -> str:
 
 def close_tun(tun: int) -> None:
     """The device goes with its descriptor, and the rule that leads to it, where this process may remove that."""
-    name = name_of(tun)
+    try:
+        name = name_of(tun)
+    except OSError:  # somebody took the device away
+        name = ""
     os.close(tun)
-    _remove_rule(name)
+    if name:
+        _remove_rule(name)
 
 
 def _let_in(name: str, *, is_loopback: bool) -> None:
