@@ -47,7 +47,9 @@ class Security:
         self._policy = profile.security
         self._transport: Transport = profile.transport or "UDP"
         self._may_try_tcp = False if profile.transport == "UDP" else None
-        self._takes_tcp: bool | None = None  # the P-CSCF, inside the associations; None: it has not been tried
+        self._takes_tcp: bool | None = (
+            self._may_try_tcp
+        )  # the P-CSCF, inside the associations; None: it has not been tried
         self.start()
         self.current: Associations | None = None
         self.candidate: Associations | None = None
@@ -111,7 +113,7 @@ class Security:
         held = self.candidate or self.current
         if held is not None:
             return self._flow_of(held)
-        if self.is_wanted:  # some P-CSCFs know who comes back by the transport of his first word
+        if self.is_wanted:  # the first word waits for no connection
             self._transactions.udp_only.add(plain.local)
         return plain
 

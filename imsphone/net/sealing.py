@@ -120,5 +120,7 @@ class Sealing:
         self._outlets.on_message(data, flow)
 
     def _lost(self, way: Flow) -> None:
+        """Whoever named the connection otherwise means that of a newer set by now, where there is one."""
         for flow in {way} | self._called.pop(way, set()):
-            self._outlets.on_lost(flow)
+            if flow == way or self._shield.way(flow) in (way, None):
+                self._outlets.on_lost(flow)
