@@ -24,6 +24,7 @@ from imsphone.usim.subscription import Subscription
 from imsphone.usim.uicc import Uicc
 
 T = TypeVar("T")
+PATIENCE_S = 10.0  # with another program that has the card for itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Card:
         self._context = _Context()
         self._wish = wish
         self._link: _Link | None = None
+        self._is_closed = False
         try:
             self._link = self._connect()
             self.reader = self._link.reader
@@ -90,6 +92,7 @@ class Card:
     def close(self) -> None:
         """Leaves the card to others. Nothing is asked of it afterwards."""
         with self._lock:
+            self._is_closed = True
             if self._link is not None:
                 self._link.close()
             self._link = None
@@ -105,8 +108,10 @@ class Card:
         return _Link(self._context, choose(self._wish, self._context.readers()))
 
     def _take_up_again(self) -> _Link:
-        if self._context.is_closed:
+        if self._is_closed:
             raise CardError(f"the card in {self.reader} is not in use any more")
+        self._context.close()  # the service may be another one by now
+        self._context = _Context()
         link = self._connect()
         number = self.subscription.iccid
         if number is None or link.converse(self._uicc.iccid()) != number:
@@ -147,7 +152,6 @@ class _Context:
                 "(on Debian after apt-get install pcscd libpcsclite-dev gcc)"
             ) from None
         self.scard: Any = scard
-        self.is_closed = False
         code, self.handle = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
         self.expect(code)
 
@@ -177,9 +181,8 @@ class _Context:
         return f"{reader} does not do it: PC/SC says {self.scard.SCardGetErrorMessage(code).rstrip('.')} ({code:08X})"
 
     def close(self) -> None:
-        if not self.is_closed:
-            self.is_closed = True
-            self.scard.SCardReleaseContext(self.handle)
+        """Afterwards it is good for nothing; twice does no harm."""
+        self.scard.SCardReleaseContext(self.handle)
 
     def __enter__(self) -> Self:
         return self
@@ -205,19 +208,28 @@ class _Link:
     def converse(self, dialogue: Dialogue[T]) -> T:
         """Runs a dialogue as one transaction."""
         scard = self._context.scard
-        code = scard.SCardBeginTransaction(self._handle)
+        code = self._begin()
         if code == scard.SCARD_W_RESET_CARD:  # another program did that
             code, self._protocol = scard.SCardReconnect(
                 self._handle, scard.SCARD_SHARE_SHARED, self._both, scard.SCARD_LEAVE_CARD
             )
             self._expect(code)
-            code = scard.SCardBeginTransaction(self._handle)
+            code = self._begin()
         self._expect(code)
         protocol: CardProtocol = "T=0" if self._protocol == scard.SCARD_PROTOCOL_T0 else "T=1"
         try:
             return converse(dialogue, self._transmit, protocol)
         finally:
             scard.SCardEndTransaction(self._handle, scard.SCARD_LEAVE_CARD)
+
+    def _begin(self) -> int:
+        """Waits for a program that has the card for itself, which PC/SC would do for ever."""
+        scard = self._context.scard
+        codes: list[int] = []
+        begin = threading.Thread(target=lambda: codes.append(scard.SCardBeginTransaction(self._handle)), daemon=True)
+        begin.start()
+        begin.join(PATIENCE_S)
+        return codes[0] if codes else int(scard.SCARD_E_SHARING_VIOLATION)  # disconnected, it gives up too
 
     def _transmit(self, command: bytes) -> bytes:
         scard = self._context.scard
