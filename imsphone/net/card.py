@@ -3,8 +3,10 @@
     Phone ── authenticate(RAND, AUTN) ──▶ Card ── dialogue ──▶ pyscard ──▶ pcscd ──▶ reader ──▶ card
              in a thread of its own        │ one transaction, so that nobody speaks in between
 
-A card is slow (a tenth of a second for a challenge), so whoever has an event loop calls this from a thread. A card that
-was taken out and put in again is taken up again, if it is the same one: its ICCID says so before any PIN is given.
+A card may be slow, so whoever has an event loop calls this from a thread. A card that was taken out and put in again is
+taken up again, if it is the same one: its ICCID says so before any PIN is given.
+
+PIN, CK and IK cross the reader in the clear, and `pcscd --apdu` writes them into its log; nothing here does.
 """
 
 from __future__ import annotations

@@ -64,3 +64,10 @@ def test_a_profile_with_a_card_is_shown_without_touching_it(run: Run, tmp_path: 
     assert said.code == 0
     assert 'sim = "card:Alcor"' in said.out
     assert "the card says" in said.out
+
+
+def test_only_a_sim_in_software_can_be_put_into_the_virtual_reader(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "card.toml").write_text('sim = "card:"\n')
+    said = run("card", "--insert", "card.toml")
+    assert (said.code, said.is_one_sentence) == (2, True)
+    assert "k or opc is missing" in said.err
