@@ -31,14 +31,10 @@ PATIENCE_S = 10.0  # with another program that has the card for itself
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A reader that PC/SC knows, and the ATR of the card in it, empty where there is none."""
+    """A reader that PC/SC knows; `has_card`: something is in it, whether it answers or not."""
 
     name: str
-    atr: bytes
-
-    @property
-    def has_card(self) -> bool:
-        return bool(self.atr)
+    has_card: bool
 
 
 def readers() -> list[Reader]:
@@ -115,10 +111,14 @@ class Card:
         self._context.close()  # the service may be another one by now
         self._context = _Context()
         link = self._connect()
-        number = self.subscription.iccid
-        if number is None or link.converse(self._uicc.iccid()) != number:
+        try:
+            number = link.converse(self._uicc.iccid())
+            if number is None or number != self.subscription.iccid:
+                raise CardError(f"another card is in {link.reader} now: start again to use it")
+        except CardError:
             link.close()
-            raise CardError(f"another card is in {link.reader} now: start again to use it")
+            raise
+        self.reader = link.reader
         return link
 
 
@@ -165,10 +165,7 @@ class _Context:
         self.expect(code)
         code, states = scard.SCardGetStatusChange(self.handle, 0, [(name, scard.SCARD_STATE_UNAWARE) for name in names])
         self.expect(code)
-        return [
-            Reader(name, bytes(atr) if state & scard.SCARD_STATE_PRESENT else b"")
-            for name, state, atr in states  # a card that does not answer at all has no ATR, and counts as none
-        ]
+        return [Reader(name, bool(state & scard.SCARD_STATE_PRESENT)) for name, state, _ in states]
 
     def expect(self, code: int, reader: str = "the reader") -> None:
         """Raises CardError where `code` is not success."""

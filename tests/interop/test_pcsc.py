@@ -71,7 +71,6 @@ class Daemon:
 
     def __init__(self, log: Path) -> None:
         self._log = log
-        self.start()
 
     def start(self) -> None:
         with open(self._log, "a") as log:
@@ -94,6 +93,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon | None]
         pytest.skip("needs root to start pcscd, or a pcscd with a virtual reader that runs already")
     daemon = Daemon(tmp_path_factory.mktemp("pcscd") / "log")
     try:
+        daemon.start()
         yield daemon
     finally:
         daemon.stop()
