@@ -277,11 +277,6 @@ class Profile:
         return endpoint(self.pcscf) if self.pcscf else None
 
     @property
-    def other_pcscf_endpoints(self) -> tuple[Endpoint, ...]:
-        """`other_pcscfs`, read."""
-        return tuple(map(endpoint, self.other_pcscfs))
-
-    @property
     def dns_address(self) -> Address | None:
         """`dns`, read; port 53 where it names none."""
         if not self.dns:

@@ -30,7 +30,7 @@ from imsphone.ims.proving import ABOUT, Proving
 from imsphone.ims.reginfo import Sighting
 from imsphone.ipsec.sa import Protect
 from imsphone.machine import Ask, Effect, Flow, Resolve, Tell
-from imsphone.profile import Endpoint
+from imsphone.profile import Endpoint, endpoint
 from imsphone.sip.client import ClientTransaction
 from imsphone.sip.message import Response
 
@@ -166,7 +166,7 @@ class Registration(Proving):
         host, port = agent.profile.pcscf_endpoint or Endpoint(agent.identity.home_domain, None)
         self.state = "resolving"
         transport = agent.profile.transport or ("UDP" if self._security.is_wanted else None)
-        self._asked = Ask(Resolve(host, port, transport, agent.profile.other_pcscf_endpoints), ABOUT)
+        self._asked = Ask(Resolve(host, port, transport, tuple(map(endpoint, agent.profile.other_pcscfs))), ABOUT)
         return [self._asked]
 
     def _refresh(self, now: float) -> list[Effect]:

@@ -359,7 +359,7 @@ class World:
         if answer is not None:
             return answer(question)
         if isinstance(question, Resolve):
-            return self._resolve(member, question)
+            return tuple(flow for one in question.single for flow in self._resolve(member, one))
         if isinstance(question, OpenMedia):
             return self._open_media(member, question.host)
         if isinstance(question, Protect):
@@ -378,8 +378,6 @@ class World:
 
     def _resolve(self, member: _Member, question: Resolve) -> tuple[Flow, ...]:
         """Literals as they are, names by `names`; UDP before TCP where the question leaves it open."""
-        if question.others:
-            return tuple(flow for one in question.single for flow in self._resolve(member, one))
         try:
             ipaddress.ip_address(question.host)
             remotes = [Address(question.host, question.port or 5060)]
