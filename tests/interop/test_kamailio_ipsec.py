@@ -1,6 +1,6 @@
 """Our phone and a core that others wrote, with associations that the Linux kernel keeps: nothing of IPsec is shared.
 
-What Kamailio can: HMAC over AES-CBC or over nothing, by UDP and by TCP. There is one guest and one core for all that is tried here.
+What Kamailio can: HMAC over AES-CBC or over nothing, by UDP and by TCP. There is one guest and one core for all of it.
 """
 
 from __future__ import annotations
