@@ -137,9 +137,14 @@ def _is_accepted_by(parse: Callable[[str], object]) -> Callable[[Any], bool]:
 
 _TEXT = _spelled(r"[^\x00-\x1f\x7f\ud800-\udfff]*", "text on one line")
 _ENDPOINT = _Form('"host", "host:port" or "[v6]:port"', _is_accepted_by(endpoint))
+_ENDPOINTS = _Form(
+    'a list of P-CSCFs, each "host", "host:port" or "[v6]:port"',
+    lambda value: isinstance(value, tuple) and all(map(_ENDPOINT.fits, value)),
+)
 _LITERAL = _Form("an IP address", lambda value: _is_accepted_by(ip_address)(value) and "%" not in value)
 _TRANSPORT = _Form('"udp" or "tcp"', lambda value: value in ("UDP", "TCP"))
 _SECRET = _spelled(_REFERENCE, 'a reference: "keyring:NAME", "file:PATH" or "env:VARIABLE", never the secret itself')
+_SIM = _spelled(r"card:[^\x00-\x1f\x7f\ud800-\udfff]*", '"card:" or "card:READER", a part of the reader\'s name')
 _CODECS = _Form(
     'a list of encoding names such as ["PCMA", "PCMU"]',
     lambda value: (
@@ -186,6 +191,8 @@ class Profile:
     )
 
     # How it proves itself.
+    sim: str | None = _key("the card that is the SIM, in place of k and opc; it says who the phone is", _SIM)
+    pin: str | None = _key("the PIN of that card, 4 to 8 digits, where it asks for one", _SECRET)
     auth: Literal["aka", "digest"] = _key("the kind of authentication", _one_of("aka", "digest"), "aka")
     algorithm: Literal["milenage", "tuak"] = _key("what the SIM computes", _one_of("milenage", "tuak"), "milenage")
     k: str | None = _key("the key of the SIM, 32 hex digits (tuak: 32 or 64)", _SECRET)
@@ -201,6 +208,7 @@ class Profile:
 
     # Where to.
     pcscf: str | None = _key("the P-CSCF; without it DNS of the home domain names one", _ENDPOINT)
+    other_pcscfs: tuple[str, ...] = _key("P-CSCFs to try after that one, in this order", _ENDPOINTS, ())
     transport: Literal["UDP", "TCP"] | None = _key("which transport always; without it the size decides", _TRANSPORT)
     dns: str | None = _key("the resolver, in place of the system's", _ENDPOINT)
     local_host: str | None = _key("the own address; without it the one that the route to the P-CSCF takes", _LITERAL)
@@ -229,7 +237,7 @@ class Profile:
     no_answer_s: int = _key("how long a call rings before it is given up", _whole(1, 3600), 120)
 
     def __post_init__(self) -> None:
-        for name in ("codecs", "security_suites"):
+        for name in ("codecs", "security_suites", "other_pcscfs"):
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
         if isinstance(self.transport, str):
@@ -268,6 +276,11 @@ class Profile:
         return endpoint(self.pcscf) if self.pcscf else None
 
     @property
+    def other_pcscf_endpoints(self) -> tuple[Endpoint, ...]:
+        """`other_pcscfs`, read."""
+        return tuple(map(endpoint, self.other_pcscfs))
+
+    @property
     def dns_address(self) -> Address | None:
         """`dns`, read; port 53 where it names none."""
         if not self.dns:
@@ -286,9 +299,16 @@ class Profile:
         return "".join(lines)
 
     def _require(self) -> None:
+        if self.sim and self.auth == "aka":
+            if self.k:
+                raise ProfileError(
+                    "sim and k are both there: keep sim for the card in a reader, or k for a SIM in software"
+                )
+            return
         if not (self.imsi or self.impi or self.impu):
             raise ProfileError(
-                "imsi is missing: the number of the subscription, 6 to 15 digits (impi or impu would do)"
+                "imsi is missing: the number of the subscription, 6 to 15 digits (impi or impu would do, or a card: "
+                'sim = "card:")'
             )
         needed = ["password"] if self.auth == "digest" else ["k"]
         plain, bound = ("op", "opc") if self.algorithm == "milenage" else ("top", "topc")
