@@ -37,8 +37,8 @@ from imsphone.ims.ue import Ue
 from imsphone.ipsec.shield import Counted
 from imsphone.ladder import draw
 from imsphone.machine import Address, Authenticate, Ids, OpenMedia
+from imsphone.net.choice import expect_way, way_of
 from imsphone.net.driver import Driver
-from imsphone.net.esp import raw_socket
 from imsphone.profile import Profile, Secret
 from imsphone.store import StoredIsim, open_isim, open_secret
 from imsphone.trace import Direction, Trace
@@ -107,6 +107,7 @@ class Phone:
             local=(profile.local_host, profile.local_port),
             # Kamailio's P-CSCF makes no agreement with a phone whose Via names another port
             preferred_port=0 if profile.security == "none" else 5060,
+            protection=way_of(profile),
         )
         self._loop = asyncio.get_running_loop()
         self._media.begin()
@@ -148,7 +149,7 @@ class Phone:
         """
         self._expect_open()
         if self.profile.security == "ipsec":
-            raw_socket(self.profile.local_host or "127.0.0.1").close()
+            expect_way(self.profile)
         self._trouble = None
         with self._watch(Registered, RegistrationFailed) as watch:
             self.do(self._ue.register)

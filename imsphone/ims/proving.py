@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from imsphone.events import Challenged
-from imsphone.ims import explain
 from imsphone.ims.agent import Agent
 from imsphone.ims.authentication import Authentication, GiveUp
 from imsphone.ims.explain import Setback

@@ -88,6 +88,11 @@ class Flows:
         else:
             self._send_stream(data, flow)
 
+    def hang_up(self, remote: Address) -> None:
+        """Ends the connection with that far end, where there is one; it is not told as lost."""
+        if (connection := self._connections.pop(remote, None)) is not None:
+            connection.close()
+
     def close(self) -> None:
         """Closes every socket; nothing is called back any more."""
         if self._is_closed:

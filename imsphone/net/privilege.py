@@ -1,15 +1,17 @@
-"""`imsphone-sa`: the one program with a privilege, and all that it does with it is to open sockets for ESP.
+"""`imsphone-sa`: the one program with a privilege, which lends it to one user for ESP and for nothing else.
 
     imsphone (ordinary user)                       imsphone-sa --user NAME (CAP_NET_RAW)
        connect ──────────────────────────────────▶ who is it? (SO_PEERCRED): NAME or root, else nothing
        "esp 192.0.2.7\\n" ─────────────────────────▶ an address of this host? socket, bind
        ◀──────────────── "ok\\n" + the descriptor    or "no: …\\n"          SCM_RIGHTS, unix(7)
+       "sa\\n" ───────────────────────────────────▶ associations in the kernel: `imsphone.net.grant` (CAP_NET_ADMIN)
 
-No key comes near it: packets are sealed and opened by the user's own process. What the user gets is a raw socket bound
-to one address, with which he can send IP packets as this host; so it is given to the one user that is named and to
-nobody else, and the program is started by who may decide that.
+With the socket no key comes near it: packets are sealed and opened by the user's own process. What the user gets is a
+raw socket bound to one address, with which he can send IP packets as this host; so it is given to the one user that is
+named and to nobody else, and the program is started by who may decide that. The kernel's own ESP is for who has
+`ipsec_by = "kernel"`; then keys pass through here, and without CAP_NET_ADMIN there is none of it.
 
-    sudo imsphone-sa --user alice            or as a service with AmbientCapabilities=CAP_NET_RAW
+    sudo imsphone-sa --user alice            or a service with AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN
 """
 
 from __future__ import annotations
@@ -22,12 +24,15 @@ import re
 import socket
 import struct
 import sys
+import threading
 from ipaddress import ip_address
 from pathlib import Path
 
 from imsphone.errors import NetworkError
 from imsphone.machine import Address
 from imsphone.net.addresses import family_of, to_socket
+from imsphone.net.grant import GREETING, serve
+from imsphone.net.xfrm import Xfrm
 
 SOCKET_PATH = "/run/imsphone-sa.sock"
 ENVIRONMENT = "IMSPHONE_SA"  # another path, for tests and for who may not write to /run
@@ -56,7 +61,7 @@ def open_raw(host: str) -> socket.socket:
 def ask_for_socket(host: str, path: str | None = None) -> socket.socket:
     """The same from `imsphone-sa`. Raises NetworkError with what to do."""
     path = path or os.environ.get(ENVIRONMENT, SOCKET_PATH)
-    remedy = f"start `sudo imsphone-sa --user {_user_name()}` beside it, or give this program CAP_NET_RAW"
+    remedy = f"start `sudo imsphone-sa --user {user_name()}` beside it, or give this program CAP_NET_RAW"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_PATIENCE_S)
         try:
@@ -90,6 +95,12 @@ def main() -> None:
     except PermissionError:
         sys.exit("imsphone-sa: it needs CAP_NET_RAW itself: start it by sudo, or as a service that has it")
     try:
+        Xfrm().expect_permission()
+    except PermissionError:
+        sys.stderr.write("imsphone-sa: without CAP_NET_ADMIN it gives sockets for ESP, but not the kernel's own ESP\n")
+    except NetworkError as error:
+        sys.stderr.write(f"imsphone-sa: {error}\n")
+    try:
         listener = listen(options.socket, uid)
     except OSError as error:
         sys.exit(f"imsphone-sa: {options.socket}: {error.strerror}")
@@ -115,7 +126,8 @@ def listen(path: str, uid: int) -> socket.socket:
 
 
 def serve_one(listener: socket.socket, uid: int) -> None:
-    """One connection: a request, its answer, the end. Whatever comes in, nothing is raised."""
+    """One connection: a request, its answer, the end; or a client of the kernel's associations, who gets a thread.
+    Whatever comes in, nothing is raised."""
     with contextlib.suppress(OSError):
         connection, _ = listener.accept()
         with connection:
@@ -123,7 +135,11 @@ def serve_one(listener: socket.socket, uid: int) -> None:
             peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
             if _CREDENTIALS.unpack(peer)[1] not in (0, uid):
                 return
-            raw = _opened(connection.recv(_MOST_BYTES))
+            request = connection.recv(_MOST_BYTES)
+            if request == GREETING:
+                threading.Thread(target=serve, args=(connection.dup(),), daemon=True).start()
+                return
+            raw = _opened(request)
             if isinstance(raw, str):
                 connection.sendall(f"no: {raw}\n".encode())
                 return
@@ -149,7 +165,8 @@ def _opened(request: bytes) -> socket.socket | str:
         return f"{host}: {error.strerror}"
 
 
-def _user_name() -> str:
+def user_name() -> str:
+    """Who runs this program, as `imsphone-sa --user` wants it."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

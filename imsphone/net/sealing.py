@@ -10,7 +10,7 @@ import asyncio
 
 from imsphone.ipsec.sa import Associations
 from imsphone.ipsec.shield import Shield
-from imsphone.machine import Flow
+from imsphone.machine import Flow, Transport
 from imsphone.net.esp import EspWire
 from imsphone.net.protection import Outlets
 
@@ -27,12 +27,16 @@ class Sealing:
         self.release = self._shield.release
         self.counted = self._shield.counted
 
-    def protect(self, associations: Associations) -> None:
-        """Raises NetworkError where this machine cannot send ESP."""
+    def protect(self, associations: Associations) -> tuple[Transport, ...]:
+        """UDP. Raises NetworkError where this machine cannot send ESP."""
         host = associations.own_host
         if host not in self._wires:
             self._wires[host] = EspWire(host, self._receive)
         self._shield.protect(associations)
+        return ("UDP",)
+
+    def prolong(self, associations: Associations, lifetime_s: float) -> None:
+        """What is kept here is kept until it is released, or this program ends."""
 
     def send(self, data: bytes, flow: Flow) -> None:
         """One message, sealed; lost where its associations are gone, and never in the clear instead."""
