@@ -145,7 +145,7 @@ class Phone:
         """Registers with the network; it refreshes itself from then on.
 
         Raises RegistrationRejected, AuthenticationError, NetworkError; the last also where the profile insists on IPsec
-        and this machine cannot send it, before anything else is.
+        and this machine cannot send it, or no TCP inside it where that is insisted on, before anything else is.
         """
         self._expect_open()
         if self.profile.security == "ipsec":

@@ -1,6 +1,6 @@
 """Which of the two ways protects a phone's messages on this machine: what the profile says, else what works here.
 
-    ipsec_by = "own"      net.sealing   ESP made here: wants a raw socket
+    ipsec_by = "own"      net.sealing   ESP made here: wants a raw socket, and for TCP a TUN device
     ipsec_by = "kernel"   net.kernel    the kernel's: wants a kernel that knows ESP, and CAP_NET_ADMIN
     ipsec_by = "auto"     the first of these two that this machine can; docs/decisions/esp.md says why in this order
 
@@ -20,6 +20,8 @@ from imsphone.net.esp import raw_socket
 from imsphone.net.kernel import KernelEsp
 from imsphone.net.protection import Outlets, Protection
 from imsphone.net.sealing import Sealing
+from imsphone.net.tun import close_tun
+from imsphone.net.tunnel import tun_for
 from imsphone.profile import Profile
 
 ANY_HOST = "127.0.0.1"  # enough to learn whether this user may at all
@@ -27,32 +29,35 @@ ANY_HOST = "127.0.0.1"  # enough to learn whether this user may at all
 
 def way_of(profile: Profile) -> Callable[[Outlets], Protection]:
     """What makes this phone's protection. Sends nothing and leaves nothing in the kernel."""
-    if profile.ipsec_by == "auto" and profile.security != "none":
-        try:
-            expect_own(profile.local_host)
-        except NetworkError:
-            try:
-                expect_kernel(profile.local_host)
-            except NetworkError:
-                return Sealing
-            return KernelEsp
-    return KernelEsp if profile.ipsec_by == "kernel" else Sealing
+    is_open = profile.ipsec_by == "auto" and profile.security != "none"
+    if profile.ipsec_by == "kernel" or (is_open and not _works(expect_own, profile) and _works(expect_kernel, profile)):
+        return KernelEsp
+    return Sealing
 
 
 def expect_way(profile: Profile) -> None:
-    """Raises NetworkError where neither way that the profile allows works here, with the remedy."""
-    if profile.ipsec_by == "kernel" or way_of(profile) is KernelEsp:
-        expect_kernel(profile.local_host)
-    else:
-        expect_own(profile.local_host)
+    """Raises NetworkError where no way that the profile allows works here, with the remedy."""
+    (expect_kernel if way_of(profile) is KernelEsp else expect_own)(profile)
 
 
-def expect_own(host: str | None) -> None:
-    """Raises NetworkError where this user can have no raw socket for ESP."""
-    raw_socket(host or ANY_HOST).close()
+def expect_own(profile: Profile) -> None:
+    """Raises NetworkError where this user can have no raw socket for ESP, or no TUN device where TCP is wanted."""
+    host = profile.local_host or ANY_HOST
+    raw_socket(host).close()
+    if profile.transport == "TCP":
+        close_tun(tun_for(host))
 
 
-def expect_kernel(host: str | None) -> None:
+def expect_kernel(profile: Profile) -> None:
     """Raises NetworkError where the kernel knows no ESP, or this user may not set it up."""
+    is_v6 = family_of(profile.local_host or ANY_HOST) == socket.AF_INET6
     with closing(open_databases()) as databases:
-        databases.expect_esp(is_v6=family_of(host or ANY_HOST) == socket.AF_INET6)
+        databases.expect_esp(is_v6)
+
+
+def _works(expect: Callable[[Profile], None], profile: Profile) -> bool:
+    try:
+        expect(profile)
+    except NetworkError:
+        return False
+    return True

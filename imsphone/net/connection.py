@@ -28,6 +28,7 @@ from imsphone.sip.framing import PING, PONG, Framer
 logger = logging.getLogger(__name__)
 
 CONNECT_S = 10.0
+PROTECTED_CONNECT_S = 4.0  # no RST comes out of a closed association, and who only prefers TCP has UDP to try
 MAX_WAITING_BYTES = 1 << 20
 _READ_BYTES = 1 << 16
 _ABORT = struct.pack("ii", 1, 0)  # struct linger: on, 0 s
@@ -72,6 +73,7 @@ class Connection:
         on_message: Callable[[bytes, Flow], None],
         on_end: Callable[[Connection], None],
         is_protected: bool = False,
+        device: str = "",
     ) -> Connection:
         """Starts to connect to `flow.remote`, from the host of `flow.local` and any port, or from its very port where
         the flow `is_protected`. Raises OSError where even that fails: another family, no such address."""
@@ -81,6 +83,7 @@ class Connection:
             if is_protected:
                 share_port(sock)
             sock.bind(to_socket(flow.local if is_protected else Address(flow.local.host, 0)))
+            keep_to(device, sock)
             outcome = sock.connect_ex(to_socket(flow.remote))
             if outcome not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
                 raise OSError(outcome, errno.errorcode.get(outcome, "connect"))
@@ -88,7 +91,8 @@ class Connection:
             sock.close()
             raise
         connection._loop.add_writer(connection._fd, connection._connected)
-        connection._alarm = connection._loop.call_later(CONNECT_S, connection._end, "no answer to SYN")
+        patience_s = PROTECTED_CONNECT_S if is_protected else CONNECT_S
+        connection._alarm = connection._loop.call_later(patience_s, connection._end, "no answer to SYN")
         return connection
 
     @classmethod
@@ -201,3 +205,10 @@ def share_port(sock: socket.socket) -> None:
     """Lets a listener and connections that are opened from its port have that port together; all of them ask for it."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+
+def keep_to(device: str, sock: socket.socket) -> None:
+    """Nothing of this socket passes but through that device, if any is named. After `bind`: IPv6 would not let us bind
+    to an address that is not the device's. Raises OSError."""
+    if device:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())

@@ -28,7 +28,7 @@ from collections.abc import Callable
 from imsphone.errors import NetworkError
 from imsphone.machine import Address, Flow
 from imsphone.net.addresses import family_of, from_socket, to_socket
-from imsphone.net.connection import Connection, share_port
+from imsphone.net.connection import Connection, keep_to, share_port
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +53,9 @@ _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 class Flows:
     """Binds `local` (port 0: any that is free for both transports) and carries messages until `close`.
 
-    Where it `is_protected`, TCP connections are opened from this very port too, as security associations want it.
-    Must be made inside a running event loop. Raises NetworkError where the address cannot be had.
+    Where it `is_protected`, TCP connections are opened from this very port too, as security associations want it. With
+    a `device` nothing comes and goes but through that. Must be made inside a running event loop. Raises NetworkError
+    where the address cannot be had.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Flows:
         on_lost: Callable[[Flow], None],
         *,
         is_protected: bool = False,
+        device: str = "",
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_message = on_message
@@ -71,7 +73,8 @@ class Flows:
         self._connections: OrderedDict[Address, Connection] = OrderedDict()
         self._is_closed = False
         self._is_protected = is_protected
-        self._family, self._udp, self._listener = _bind(local, is_protected)
+        self._device = device
+        self._family, self._udp, self._listener = _bind(local, is_protected, device)
         self.local = Address(local.host, self._udp.getsockname()[1])
         # By number: asked for a socket that it does not know, the selector prints it first, for 60 µs.
         self._loop.add_reader(self._udp.fileno(), self._read_datagrams)
@@ -161,7 +164,9 @@ class Flows:
         connection = self._connections.get(flow.remote)
         if connection is None:
             try:
-                connection = Connection.opened(flow, self._stream_message, self._ended, self._is_protected)
+                connection = Connection.opened(
+                    flow, self._stream_message, self._ended, self._is_protected, self._device
+                )
             except (OSError, OverflowError) as error:
                 logger.debug("%s: %s", flow, error)
                 self._lose_soon(flow)
@@ -212,7 +217,7 @@ class Flows:
             self._on_lost(flow)
 
 
-def _bind(local: Address, is_protected: bool) -> tuple[socket.AddressFamily, socket.socket, socket.socket]:
+def _bind(local: Address, is_protected: bool, device: str) -> tuple[socket.AddressFamily, socket.socket, socket.socket]:
     family = family_of(local.host)
     if family is None or local.host in ("0.0.0.0", "::"):
         raise NetworkError(f"cannot listen on {local.host!r}: give one IP address of this host, which Via can name")
@@ -236,6 +241,8 @@ def _bind(local: Address, is_protected: bool) -> tuple[socket.AddressFamily, soc
                 share_port(listener)
             udp.bind(to_socket(local))
             listener.bind(to_socket(Address(local.host, udp.getsockname()[1])))
+            for sock in (udp, listener):
+                keep_to(device, sock)
             listener.listen(_BACKLOG)
             return family, udp, listener
         except (OSError, OverflowError) as error:

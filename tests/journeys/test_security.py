@@ -347,3 +347,17 @@ async def test_sec_14_who_may_not_send_esp_hears_it_before_anything_is_sent(
         with pytest.raises(NetworkError, match="imsphone-sa"):
             await alice.register()
         assert len(alice.trace) == 0
+
+
+async def test_sec_14_a_kernel_without_esp_is_named_before_anything_is_sent(
+    lab: ServedLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object, number: int, *__: object) -> bytes:
+        raise OSError(errno.EPROTONOSUPPORT, "Protocol not supported") if number == NEWSA else ProcessLookupError
+
+    monkeypatch.setattr("imsphone.net.xfrm.Xfrm._exchange", refuse)
+    profile = replace(lab.profile("alice"), security="ipsec", ipsec_by="kernel")
+    async with Phone(profile, isim=lab.isim("alice")) as alice:
+        with pytest.raises(NetworkError, match=r'knows no ESP: load its modules .*, or .* ipsec_by = "own"$'):
+            await alice.register()
+        assert len(alice.trace) == 0

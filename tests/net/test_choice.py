@@ -19,7 +19,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> 
     """A machine on which such a way works."""
     for name in ("expect_own", "expect_kernel"):
 
-        def expect(host: str | None, name: str = name) -> None:
+        def expect(profile: Profile, name: str = name) -> None:
             if name not in WORKS[request.param]:
                 raise NetworkError(f"{name} fails: remedy")
 

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from imsphone.ipsec import datagram
 from imsphone.ipsec.sa import SUITES, Associations, Ends, Keys
-from imsphone.machine import Flow
+from imsphone.machine import Address, Flow
 from imsphone.net.kernel import KernelEsp
 from imsphone.net.protection import Outlets, Protection
 from imsphone.net.sealing import Sealing
@@ -54,11 +55,11 @@ class Mirror:
         back = flow if flow.transport == "TCP" else Flow("UDP", held.own_client, held.peer_server)
         word = data.partition(b"\r\n\r\n")[2]
         if word == b"plain":
-            for port in (held.own.port_c, STRANGERS_PORT):
-                family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-                with socket.socket(family, socket.SOCK_DGRAM) as plain:
-                    plain.bind((self.host, port))
-                    plain.sendto(message(b"in the clear"), held.peer_server)
+            family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+            with socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_UDP) as plain:
+                for port in (held.own.port_c, STRANGERS_PORT):
+                    packet = datagram.write(Address(self.host, port), held.peer_server, message(b"in the clear"))
+                    plain.sendto(packet, (held.peer_host, 0))
         elif word in (b"replay", b"forge"):
             self.mischief(word, held, back)
         self.protection.send(data, back)
