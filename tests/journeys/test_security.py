@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -352,8 +353,10 @@ async def test_sec_14_who_may_not_send_esp_hears_it_before_anything_is_sent(
 async def test_sec_14_a_kernel_without_esp_is_named_before_anything_is_sent(
     lab: ServedLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: object, number: int, *__: object) -> bytes:
-        raise OSError(errno.EPROTONOSUPPORT, "Protocol not supported") if number == NEWSA else ProcessLookupError
+    def refuse(_: object, kind: int, *__: object) -> bytes:
+        if kind == 0x10:  # XFRM_MSG_NEWSA
+            raise OSError(errno.EPROTONOSUPPORT, "Protocol not supported")
+        raise ProcessLookupError  # to XFRM_MSG_GETSA, by which it is learned whether this process may ask
 
     monkeypatch.setattr("imsphone.net.xfrm.Xfrm._exchange", refuse)
     profile = replace(lab.profile("alice"), security="ipsec", ipsec_by="kernel")
