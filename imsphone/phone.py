@@ -46,10 +46,8 @@ from imsphone.ipsec.shield import Counted
 from imsphone.ladder import draw
 from imsphone.machine import Address, Authenticate, Ids, OpenMedia
 from imsphone.net.card import Card, open_card
+from imsphone.net.choice import expect_way, way_of
 from imsphone.net.driver import Driver
-from imsphone.net.esp import raw_socket
-from imsphone.net.tun import close_tun
-from imsphone.net.tunnel import tun_for
 from imsphone.net.whereabouts import Whereabouts
 from imsphone.profile import Profile, Secret
 from imsphone.refusal import registration_error, text_error
@@ -127,6 +125,7 @@ class Phone:
             local=(profile.local_host, profile.local_port),
             # Kamailio's P-CSCF makes no agreement with a phone whose Via names another port
             preferred_port=0 if profile.security == "none" else 5060,
+            protection=way_of(profile),
         )
         self._loop = asyncio.get_running_loop()
         self._whereabouts = Whereabouts(lambda: self._ue.way, self.move) if profile.local_host is None else None
@@ -170,9 +169,7 @@ class Phone:
         """
         self._expect_open()
         if self.profile.security == "ipsec":
-            raw_socket(self.profile.local_host or "127.0.0.1").close()
-            if self.profile.transport == "TCP":
-                close_tun(tun_for(self.profile.local_host or "127.0.0.1"))
+            expect_way(self.profile)
         self._trouble = None
         with self._watch(Registered, RegistrationFailed) as watch:
             self.do(self._ue.register)

@@ -218,6 +218,9 @@ class Profile:
     security: Literal["none", "ipsec", "ipsec-or-plain"] = _key(
         "whether messages to the P-CSCF go inside IPsec", _one_of("none", "ipsec", "ipsec-or-plain"), "none"
     )
+    ipsec_by: Literal["auto", "own", "kernel"] = _key(
+        "who makes ESP: imsphone itself or the kernel", _one_of("auto", "own", "kernel"), "auto"
+    )
     security_suites: tuple[str, ...] = _key("the algorithms to offer, the preferred first", _SUITES, SECURITY_SUITES)
 
     # Registration.

@@ -288,7 +288,7 @@ class Registration(Proving):
             return self._fail(explain.no_contact(impu, response), now)
         if own is not None:
             self._agent.gruus.granted(impu, own.params)
-        self._security.granted(now + expires_s, now)
+        prolonged = self._security.granted(now + expires_s, now)
         self.binding = binding = binding_of(response, self._security.way(self._flows[0]), impu)
         self.state, self._shown = "registered", binding.impu
         self._failures = self._rounds = 0
@@ -306,7 +306,7 @@ class Registration(Proving):
                 protection=str(self._security.current.suite) if self._security.current else "",
             )
         )
-        return [told, *self._remove(now)] if self._is_leaving else [told]
+        return [*prolonged, told, *self._remove(now)] if self._is_leaving else [*prolonged, told]
 
     # What the network tells -------------------------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from imsphone.ipsec.sa import Associations, Protect, Release
+from imsphone.ipsec.sa import Associations, Prolong, Protect, Release
 from imsphone.ipsec.shield import ESP_PORT, Packet
 from imsphone.lab.connection import Connection, Connections
 from imsphone.lab.link import Link
@@ -366,8 +366,7 @@ class World:
             return self._protect(member, question.associations)
         if isinstance(question, Release):
             member.shield.release(question.associations)
-            return True
-        return None
+        return True if isinstance(question, Prolong | Release) else None
 
     def _protect(self, member: _Member, associations: Associations) -> tuple[Transport, ...]:
         member.shield.protect(associations)
