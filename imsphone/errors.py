@@ -17,6 +17,8 @@ answers or drops them and tells `Violated`.
 
 from __future__ import annotations
 
+from imsphone.events import RegistrationFailed
+
 
 class ImsPhoneError(Exception):
     """The root: everything that imsphone raises on purpose, but for ParseError."""
@@ -80,3 +82,14 @@ class ParseError(ValueError):
         self.expected = expected
         self.offset = offset
         super().__init__(f"expected {expected} at offset {offset}")
+
+
+def registration_error(event: RegistrationFailed) -> RegistrationRejected | AuthenticationError | NetworkError:
+    """The error that stands for a registration that failed for good."""
+    if event.cause == "authentication":
+        return AuthenticationError(event.sentence)
+    if event.cause == "rejected" and event.status is not None:
+        return RegistrationRejected(
+            event.status, event.reason, explanation=event.sentence, retry_after_s=event.retry_after_s
+        )
+    return NetworkError(event.sentence, event.tried)

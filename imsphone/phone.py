@@ -15,6 +15,7 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self, TypeVar
 
@@ -22,7 +23,7 @@ from imsphone.audio.endpoint import Audio
 from imsphone.audio.loop import MediaLoop
 from imsphone.audio.null import silence
 from imsphone.call import Call
-from imsphone.errors import AuthenticationError, ImsPhoneError, NetworkError, RegistrationRejected, StateError
+from imsphone.errors import ImsPhoneError, NetworkError, StateError, registration_error
 from imsphone.events import (
     CallEnded,
     CallIncoming,
@@ -79,6 +80,7 @@ class Phone:
         self.registration: Registered | None = None
         self.audio = audio
         self._isim = isim
+        self._stored: StoredIsim | None = None
         self._password = password
         self._listeners: list[Callable[[Event], None]] = []
         self._incoming: asyncio.Queue[Call] = asyncio.Queue()
@@ -93,7 +95,7 @@ class Phone:
     async def __aenter__(self) -> Self:
         profile = self.profile
         if profile.auth == "aka" and self._isim is None:
-            self._isim = open_isim(profile)
+            self._isim = self._stored = open_isim(profile)
         if profile.auth == "digest" and self._password is None:
             self._password = open_secret(profile.password or "")
         self._ue = Ue(profile, Identity.of(profile), Ids(os.urandom(32)), self._password)
@@ -137,8 +139,8 @@ class Phone:
                 call.close()
             await self._driver.close()
             await asyncio.to_thread(self._media.close)
-            if isinstance(self._isim, StoredIsim):
-                self._isim.close()
+            if self._stored is not None:
+                self._stored.close()
         if self._crash is not None:
             raise self._crash
 
@@ -214,6 +216,15 @@ class Phone:
         call = self.calls[key] = Call(self, key, "outgoing", target)
         self._driver.perform(effects)
         return call
+
+    def emergency(self) -> Phone:
+        """A second phone beside this one, to be used likewise, that calls the profile's test PSAP and nobody else.
+
+        It raises ProfileError where the profile names none (TS 24.229 5.1.6).
+        """
+        profile = replace(self.profile, emergency=True, local_port=0)
+        parts: dict[str, Any] = {"isim": self._isim, "password": self._password, "audio": self.audio}
+        return Phone(profile, **parts, trace=self.trace, name=f"{self.name}-sos")
 
     async def incoming(self, timeout: float | None = None) -> Call:
         """The next call that comes in and is still there. Raises TimeoutError."""
@@ -377,14 +388,3 @@ async def _within(timeout_s: float | None, awaited: Coroutine[Any, Any, T], what
         return await asyncio.wait_for(awaited, timeout_s)
     except TimeoutError:
         raise TimeoutError(f"{what} within {timeout_s:g} s") from None
-
-
-def registration_error(event: RegistrationFailed) -> RegistrationRejected | AuthenticationError | NetworkError:
-    """The error that stands for a registration that failed for good."""
-    if event.cause == "authentication":
-        return AuthenticationError(event.sentence)
-    if event.cause == "rejected" and event.status is not None:
-        return RegistrationRejected(
-            event.status, event.reason, explanation=event.sentence, retry_after_s=event.retry_after_s
-        )
-    return NetworkError(event.sentence, event.tried)

@@ -97,6 +97,14 @@ def endpoint(text: str) -> Endpoint:
     return Endpoint(host, port)
 
 
+def place(text: str) -> Address:
+    """`v4:port` or `[v6]:port`, read. Raises ValueError for a name, or where one of the two is missing."""
+    host, port = endpoint(text)
+    if port is None:
+        raise ValueError(text)
+    return Address(str(ip_address(host)), port)
+
+
 # What a value may look like -----------------------------------------------------------------------------------------
 
 _HOST = r"(?=.{1,253}\Z)[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
@@ -137,6 +145,7 @@ def _is_accepted_by(parse: Callable[[str], object]) -> Callable[[Any], bool]:
 
 _TEXT = _spelled(r"[^\x00-\x1f\x7f\ud800-\udfff]*", "text on one line")
 _ENDPOINT = _Form('"host", "host:port" or "[v6]:port"', _is_accepted_by(endpoint))
+_PLACE = _Form('an IP address and a port such as "10.0.0.5:5060"', _is_accepted_by(place))
 _LITERAL = _Form("an IP address", lambda value: _is_accepted_by(ip_address)(value) and "%" not in value)
 _TRANSPORT = _Form('"udp" or "tcp"', lambda value: value in ("UDP", "TCP"))
 _SECRET = _spelled(_REFERENCE, 'a reference: "keyring:NAME", "file:PATH" or "env:VARIABLE", never the secret itself')
@@ -223,6 +232,10 @@ class Profile:
     access_network_info: str | None = _key("the value of P-Access-Network-Info", _spelled(r"[\x20-\x7e]+", "text"))
     user_agent: str = _key("the value of User-Agent", _spelled(r"[\x20-\x7e]*", "text on one line"), "imsphone")
     timers: Literal["3gpp", "rfc3261"] = _key("the SIP timers (TS 24.229 7.7)", _one_of("3gpp", "rfc3261"), "3gpp")
+
+    # Emergency (TS 24.229 5.1.6): to a test PSAP alone, which only an IP address and a port can name.
+    test_psap: str | None = _key("the P-CSCF of a test PSAP, the only place that emergency calls go to", _PLACE)
+    emergency: bool = _key("whether this is an emergency phone of test_psap", _one_of(True, False), False)
 
     # Calls.
     codecs: tuple[str, ...] = _key("the speech codecs, the preferred first", _CODECS, ("PCMA", "PCMU"))

@@ -16,11 +16,12 @@ later each time (RFC 5626 4.5). Only then, or on 403 and 404, is the registratio
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from imsphone.errors import StateError
 from imsphone.events import Deregistered, Registered, Registering
-from imsphone.ims import explain
+from imsphone.ims import emergency, explain
 from imsphone.ims.agent import Agent, Binding
 from imsphone.ims.backoff import pause_s, quick_pause_s, refresh_after_s
 from imsphone.ims.explain import Setback
@@ -53,10 +54,14 @@ _PROBATION_S = 30  # RFC 3680 4.3: where the network names no time
 
 
 class Registration(Proving):
-    """One identity, one contact, one P-CSCF at a time; `binding` is what the network holds of us, if anything."""
+    """One identity, one contact, one P-CSCF at a time; `binding` is what the network holds of us, if anything.
 
-    def __init__(self, agent: Agent) -> None:
+    It is refreshed as long as it `is_wanted`.
+    """
+
+    def __init__(self, agent: Agent, is_wanted: Callable[[], bool]) -> None:
         super().__init__(agent)
+        self.is_wanted = is_wanted
         self.binding: Binding | None = None
         self.leaves_everywhere = False  # a deregistration takes the user's other devices along
         self._is_leaving = False  # the user asked to leave while a REGISTER was under way
@@ -176,6 +181,8 @@ class Registration(Proving):
         return self._send(now)
 
     def _remove(self, now: float) -> list[Effect]:
+        if self._agent.profile.emergency:  # 5.1.6.6: it is left to expire
+            return self._leave(now)
         self._purpose = "removal"
         self._register.remove(is_for_all=self.leaves_everywhere)
         self._proof.again()
@@ -193,7 +200,8 @@ class Registration(Proving):
     # REGISTER ---------------------------------------------------------------------------------------------------------
 
     def _choose(self, result: Any, now: float) -> list[Effect]:
-        self._flows = [flow for flow in result if isinstance(flow, Flow)] if isinstance(result, tuple | list) else []
+        found = [flow for flow in result if isinstance(flow, Flow)] if isinstance(result, tuple | list) else []
+        self._flows = [flow for flow in found if emergency.may_ask(self._agent.profile, flow)]
         if not self._flows:
             host = self._agent.profile.pcscf or self._agent.identity.home_domain
             return self._rest(explain.no_address(host), now)
@@ -341,7 +349,12 @@ class Registration(Proving):
 
     def _wake(self, now: float) -> list[Effect]:
         """Time for a refresh, unless the registration ran out meanwhile."""
-        return self._expire(now) if self._end_at is not None and now >= self._end_at else self._refresh(now)
+        if self._end_at is not None and now >= self._end_at:
+            return self._expire(now)
+        if not self.is_wanted():
+            self._next_at = None
+            return []
+        return self._refresh(now)
 
     def _expire(self, now: float) -> list[Effect]:
         """The network has forgotten us: what is under way goes on as an initial registration, else one begins."""
@@ -349,15 +362,17 @@ class Registration(Proving):
         self._agent.gruus.forget()
         if self._purpose == "removal":
             return []
-        told = Tell(explain.RAN_OUT.told(now, self._tried, is_final=False))
+        told: list[Effect] = [Tell(explain.RAN_OUT.told(now, self._tried, is_final=False))]
         if self.state != "registered":
             self._purpose = "initial"
-            return [told]
+            return told
         self._security.lapse()
+        if not self.is_wanted():
+            return [*told, *self._leave(now)]
         if self._not_before > now:
             self.state, self._next_at = "waiting", self._not_before
-            return [told]
-        return [told, *self._discover(now)]
+            return told
+        return [*told, *self._discover(now)]
 
     def _fail(self, setback: Setback, now: float) -> list[Effect]:
         """No registration, and no further attempt by itself. Who takes leave does so whatever the network says."""

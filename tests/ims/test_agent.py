@@ -64,12 +64,12 @@ def test_the_number_of_the_device_is_for_the_registrar_alone() -> None:
 def test_the_pcscf_is_not_named_twice() -> None:
     own = "<sip:127.0.10.10;lr>"
     binding = Binding(FLOW, ALICE, (ALICE,), (own, ROUTE))
-    assert Agent.route(binding) == [own, ROUTE]
+    assert agent().route(binding) == [own, ROUTE]
 
 
 def test_without_a_service_route_the_pcscf_is_the_route() -> None:
     binding = Binding(FLOW.over("TCP"), ALICE, (ALICE,), ())
-    assert Agent.route(binding) == ["<sip:127.0.10.10:5060;transport=tcp;lr>"]
+    assert agent().route(binding) == ["<sip:127.0.10.10:5060;transport=tcp;lr>"]
 
 
 def test_an_ipv6_address_stands_in_brackets() -> None:
