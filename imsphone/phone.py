@@ -206,13 +206,14 @@ class Phone:
                 self.registration = None
                 _log.warning("the network did not confirm the deregistration; it keeps %s till it expires", self.name)
 
-    async def call(self, target: str) -> Call:
+    async def call(self, target: str, *, identity: str | None = None) -> Call:
         """Calls a number, a user of the home domain or a SIP address; returns at once, see `Call.answered`.
 
-        Raises StateError where the phone is not registered, ParseError where `target` is no address.
+        `identity` is which of `registration.impus` calls, the default one where none is said. Raises StateError where
+        the phone is not registered or may not call so, ParseError where `target` is no address.
         """
         self._expect_open()
-        key, effects = self._ue.call(target, self._driver.now())
+        key, effects = self._ue.call(target, self._driver.now(), identity=identity)
         call = self.calls[key] = Call(self, key, "outgoing", target)
         self._driver.perform(effects)
         return call

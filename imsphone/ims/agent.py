@@ -115,9 +115,9 @@ class Agent:
 
     # Requests ---------------------------------------------------------------------------------------------------------
 
-    def invite(self, target: Uri, binding: Binding, *, call_id: str, tag: str) -> Request:
-        """The INVITE of a new dialog, yet without a body."""
-        own = NameAddr(Uri.parse(binding.impu), self.profile.display_name)
+    def invite(self, target: Uri, binding: Binding, impu: str, *, call_id: str, tag: str) -> Request:
+        """The INVITE of a new dialog of our `impu`, yet without a body."""
+        own = NameAddr(Uri.parse(impu), self.profile.display_name)
         return Request(
             "INVITE",
             target,
@@ -129,7 +129,7 @@ class Agent:
                     ("To", f"<{target}>"),
                     ("Call-ID", call_id),
                     ("CSeq", "1 INVITE"),
-                    ("Contact", self.contact(binding.flow, binding.impu)),
+                    ("Contact", self.contact(binding.flow, impu)),
                     ("P-Preferred-Identity", str(own)),
                     ("P-Preferred-Service", MMTEL),
                     ("Accept-Contact", accept_contact(MMTEL)),

@@ -47,13 +47,13 @@ _OF_THE_CALLEE = (480, 486, 488, 580, 600, 603, 606)
 
 
 class OutgoingCall(Session):
-    """A call of ours to `target`."""
+    """A call of our `impu` to `target`."""
 
-    def __init__(self, agent: Agent, binding: Binding, key: str, target: Uri) -> None:
-        super().__init__(agent, binding.flow, key, str(target), binding.impu)
+    def __init__(self, agent: Agent, binding: Binding, key: str, target: Uri, impu: str) -> None:
+        super().__init__(agent, binding.flow, key, str(target), impu)
         self._phase = "opening"
         self._has_rung = False
-        self._request = agent.invite(target, binding, call_id=agent.ids.call_id(), tag=key)
+        self._request = agent.invite(target, binding, impu, call_id=agent.ids.call_id(), tag=key)
         self._offer: Negotiation | None = None
         self._transaction: ClientTransaction | None = None
         self._legs: dict[str, Leg] = {}

@@ -114,10 +114,11 @@ class Ue:
         self._leave_at = None
         return effects + self._follow(self._registration.moved(now, is_leaving=is_leaving), now)
 
-    def call(self, target: str, now: float) -> tuple[str, list[Effect]]:
+    def call(self, target: str, now: float, *, identity: str | None = None) -> tuple[str, list[Effect]]:
         """Calls a number, a user of the home domain or an address; gives the call's key.
 
-        Raises StateError where the phone is not registered or the call is for emergency services (an emergency phone:
+        `identity` is which of our identities calls, the default one where none is said. Raises StateError where the
+        phone is not registered, that identity is not ours, or the call is for emergency services (an emergency phone:
         for anything else), ParseError where `target` is nothing to call.
         """
         is_sos, binding = self._agent.profile.emergency, self._registration.binding
@@ -128,7 +129,9 @@ class Ue:
         uri = emergency.service_of(target) if is_sos else target_of(target, self._agent.identity.home_domain)
         if not is_sos:
             emergency.expect_none(target, uri)
-        call = OutgoingCall(self._agent, binding, self._agent.ids.tag(), uri)
+        if identity is not None and identity not in binding.impus:  # 5.1.1.2.1 c: what is not listed is barred
+            raise StateError(f"{identity} is not ours to call as: the network lets us be {', '.join(binding.impus)}")
+        call = OutgoingCall(self._agent, binding, self._agent.ids.tag(), uri, identity or binding.impu)
         self._keep(call)
         return call.key, call.begin()
 

@@ -30,7 +30,7 @@ def agent(**keys: Any) -> Agent:
 
 
 def invite(one: Agent, binding: Binding = BINDING) -> Request:
-    return one.invite(Uri.parse("tel:+4930987654"), binding, call_id="c", tag="t")
+    return one.invite(Uri.parse("tel:+4930987654"), binding, binding.impu, call_id="c", tag="t")
 
 
 def test_an_invite_says_all_that_ims_wants_to_know() -> None:
