@@ -59,7 +59,7 @@ def test_the_first_register_says_who_and_proves_nothing(bench: Any) -> None:
     assert str(request.to) == f"<sip:{bench.impi}>"  # TS 34.229-1 A.1.1: To without a tag
     assert request.from_.uri == request.to.uri
     assert request.expires == 600_000
-    assert request.supported == ["path"]
+    assert request.supported == ["path", "gruu"]
     assert request.routes == []
     assert proof(request).params == {  # 5.1.1.2.2 a
         "username": bench.impi,
