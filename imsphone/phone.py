@@ -49,6 +49,7 @@ from imsphone.ladder import draw
 from imsphone.machine import Address, Authenticate, Ids, OpenMedia
 from imsphone.net.driver import Driver
 from imsphone.net.esp import raw_socket
+from imsphone.net.tls import profile_tls
 from imsphone.profile import Profile, Secret
 from imsphone.store import StoredIsim, open_isim, open_secret
 from imsphone.trace import Direction, Trace
@@ -116,6 +117,7 @@ class Phone:
             on_crash=self._note_crash,
             trace=self.trace,
             dns=profile.dns_address,
+            tls=profile_tls(profile),
             local=(profile.local_host, profile.local_port),
             # Kamailio's P-CSCF makes no agreement with a phone whose Via names another port
             preferred_port=0 if profile.security == "none" else 5060,

@@ -138,7 +138,8 @@ def _is_accepted_by(parse: Callable[[str], object]) -> Callable[[Any], bool]:
 _TEXT = _spelled(r"[^\x00-\x1f\x7f\ud800-\udfff]*", "text on one line")
 _ENDPOINT = _Form('"host", "host:port" or "[v6]:port"', _is_accepted_by(endpoint))
 _LITERAL = _Form("an IP address", lambda value: _is_accepted_by(ip_address)(value) and "%" not in value)
-_TRANSPORT = _Form('"udp" or "tcp"', lambda value: value in ("UDP", "TCP"))
+_TRANSPORT = _Form('"udp", "tcp" or "tls"', lambda value: value in ("UDP", "TCP", "TLS"))
+_PATH = _spelled(r"[^\x00-\x1f\x7f]*\.[A-Za-z]{2,4}", 'the path of a file such as "ca.pem"')
 _SECRET = _spelled(_REFERENCE, 'a reference: "keyring:NAME", "file:PATH" or "env:VARIABLE", never the secret itself')
 _CODECS = _Form(
     'a list of encoding names such as ["PCMA", "PCMU"]',
@@ -201,7 +202,12 @@ class Profile:
 
     # Where to.
     pcscf: str | None = _key("the P-CSCF; without it DNS of the home domain names one", _ENDPOINT)
-    transport: Literal["UDP", "TCP"] | None = _key("which transport always; without it the size decides", _TRANSPORT)
+    transport: Literal["UDP", "TCP", "TLS"] | None = _key(
+        "which transport always; without it the size decides", _TRANSPORT
+    )
+    tls_ca: str | None = _key("the file of whom to trust, a PEM, in place of those whom the system trusts", _PATH)
+    tls_cert: str | None = _key("the file of the own certificate, a PEM, for a P-CSCF that wants one", _PATH)
+    tls_key: str | None = _key("the file of its key, a PEM with mode 0600", _PATH)
     dns: str | None = _key("the resolver, in place of the system's", _ENDPOINT)
     local_host: str | None = _key("the own address; without it the one that the route to the P-CSCF takes", _LITERAL)
     local_port: int = _key("the own SIP port, 0 for any free one", _whole(0, 65535), 0)
@@ -321,7 +327,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _with_base(table: Mapping[str, Any], where: str, folder: Path, seen: tuple[str, ...]) -> dict[str, Any]:
-    """The table over its base over its base's base; `file:` made absolute while it is known whose folder is meant."""
+    """The table over its base over its base's base; paths made absolute while it is known whose folder is meant."""
     keys = dict(table)
     base = keys.pop("base", None)
     for name in keys:
@@ -329,6 +335,8 @@ def _with_base(table: Mapping[str, Any], where: str, folder: Path, seen: tuple[s
         value = keys[name]
         if _FORMS[name] is _SECRET and isinstance(value, str) and value.startswith("file:") and value[5:6] != "~":
             keys[name] = f"file:{folder.joinpath(value[5:]).absolute()}"
+        elif _FORMS[name] is _PATH and isinstance(value, str) and value[:1] != "~":
+            keys[name] = str(folder.joinpath(value).absolute())
     if base is None:
         return keys
     if not _TEXT.fits(base):

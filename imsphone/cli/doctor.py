@@ -135,11 +135,16 @@ async def _pcscf(profile: Profile) -> Finding:
     """Asks the P-CSCF with OPTIONS."""
     from imsphone.ims.identity import Identity
     from imsphone.net.driver import Driver
+    from imsphone.net.tls import profile_tls
     from imsphone.sip.probe import Answered, Probe
     from imsphone.sip.timers import Timers
 
     domain = Identity.of(profile).home_domain
     host, port = profile.pcscf_endpoint or (domain, None)
+    try:
+        tls = profile_tls(profile)
+    except ImsPhoneError as error:
+        return Finding("P-CSCF", "bad", str(error))
     told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     troubles: list[ImsPhoneError] = []
     probe = Probe(domain, Ids(os.urandom(16)), Timers(t1_s=ANSWER_S / 64))
@@ -149,6 +154,7 @@ async def _pcscf(profile: Profile) -> Finding:
         on_event=lambda event: None if told.done() else told.set_result(event),
         on_trouble=troubles.append,
         dns=profile.dns_address,
+        tls=tls,
         local=(profile.local_host, 0),
     )
     try:

@@ -71,6 +71,10 @@ class Agent:
             raise ProfileError(f'password is missing: auth = "digest" proves {identity.impi} by a password')
         if profile.security != "none" and profile.auth != "aka":
             raise ProfileError(f'security = "{profile.security}" takes its keys from a SIM: auth = "aka" goes with it')
+        if profile.security != "none" and profile.transport == "TLS":
+            raise ProfileError(
+                f'security = "{profile.security}" and transport = "tls" do not go together: each protects all, take one'
+            )
         self.profile = profile
         self.identity = identity
         self.ids = ids
@@ -90,8 +94,7 @@ class Agent:
 
     def address(self, flow: Flow) -> str:
         """The URI under which we are reached."""
-        transport = ";transport=tcp" if flow.transport == "TCP" else ""
-        return f"sip:{self._user}@{self.transactions.protected.get(flow.local, flow.local)}{transport}"
+        return f"sip:{self._user}@{self.transactions.protected.get(flow.local, flow.local)}{_said(flow)}"
 
     def contact(self, flow: Flow) -> str:
         """The Contact of dialogs."""
@@ -194,8 +197,7 @@ class Agent:
     @staticmethod
     def route(binding: Binding) -> list[str]:
         """The preloaded Route: the P-CSCF, then the Service-Route (TS 24.229 5.1.2A.1.1)."""
-        transport = ";transport=tcp" if binding.flow.transport == "TCP" else ""
-        pcscf = f"<sip:{binding.flow.remote}{transport};lr>"
+        pcscf = f"<sip:{binding.flow.remote}{_said(binding.flow)};lr>"
         if binding.service_route:
             first = NameAddr.parse(binding.service_route[0]).uri
             if (first.host, first.port or 5060) == binding.flow.remote:
@@ -253,6 +255,11 @@ class Agent:
         capabilities = (("Accept", f"{SDP}, {TEXT}"), ("Accept-Encoding", "identity"), ("Accept-Language", "en"))
         headers = (("Allow", _ALLOW), ("Supported", _SUPPORTED), *capabilities)
         return self.answer(request, status, headers=headers)
+
+
+def _said(flow: Flow) -> str:
+    """The transport in a URI. TLS stays `sip:` there: `sips:` would ask for TLS up to the far end (RFC 5630 3.1)."""
+    return f";transport={flow.transport.lower()}" if flow.is_stream else ""
 
 
 def _as_sip(number: Uri, home_domain: str) -> Uri:

@@ -63,7 +63,8 @@ class PCscf(Node):
 
     With `is_strict` an initial request whose Route is not the Service-Route gets 400; otherwise the right one is put in
     its place. Both are open to a P-CSCF (5.2.6.3.3); a phone that sends no Route at all is always helped. With `keep_s`
-    a phone that offers keep-alives is to send them that often, 0: as often as it likes (RFC 6223).
+    a phone that offers keep-alives is to send them that often, 0: as often as it likes (RFC 6223). `secure` is where
+    phones come by TLS; they reach it again by a Record-Route of its own (RFC 5658 6).
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class PCscf(Node):
         keep_s: int | None = None,
         security: Security = "offered",
         suites: tuple[Suite, ...] = SUITES,
+        secure: Address | None = None,
     ) -> None:
         # TS 24.229 7.7: both ways between us and a phone the times are those of the air
         super().__init__(address, ids, names, lambda flow: RFC_3261 if flow.remote.host in core else TS_24_229)
@@ -91,6 +93,7 @@ class PCscf(Node):
         self._security = security
         self._agree_anew()
         self._keep_s = keep_s
+        self._secure = secure
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
         """A SIP message, or a phone's keep-alive (RFC 5626 5.1)."""
@@ -125,7 +128,12 @@ class PCscf(Node):
         return self.agreements.end(now)
 
     def is_own(self, uri: Uri) -> bool:
-        return super().is_own(uri) or (uri.host, uri.port) == self.agreements.server
+        return super().is_own(uri) or (uri.host, uri.port) in (self.agreements.server, self._secure)
+
+    def pop_own_route(self, request: Request) -> Uri | None:
+        """Two of them where a phone's way to us is another than the core's."""
+        first = super().pop_own_route(request)
+        return first and (super().pop_own_route(request) or first)
 
     def _source(self, request: Request, flow: Flow) -> Address:
         """Where the phone lives: under protection, at its protected server port."""
@@ -178,7 +186,7 @@ class PCscf(Node):
         request.headers.add("Require", "path")  # step 2
         request.headers.add("P-Charging-Vector", self._charging())
         request.headers.add("P-Visited-Network-ID", f'"{self.realm}"')
-        self._protect(request, at, is_protected=agreement is not None)
+        self._protect(request, at, flow, is_protected=agreement is not None)
         self.count_hop(request)
 
         def edit(response: Response, then: float) -> list[Effect]:
@@ -203,7 +211,7 @@ class PCscf(Node):
             via = response.via.with_params(keep=str(self._keep_s))
             response.headers.set("Via", str(via), *response.headers.get_all("Via")[1:])
 
-    def _protect(self, request: Request, at: Address, *, is_protected: bool) -> None:
+    def _protect(self, request: Request, at: Address, flow: Flow, *, is_protected: bool) -> None:
         """Says in Authorization how the phone is protected (5.2.2.2, 5.2.2.3, 7.2A.2): a phone cannot say it itself."""
         credentials = request.credentials()
         if not credentials:
@@ -214,7 +222,8 @@ class PCscf(Node):
         elif is_aka(credentials[0]) or not credentials[0].get("response"):
             params["integrity-protected"] = "no"
         else:
-            params["integrity-protected"] = "ip-assoc-yes" if self.bindings.at(at) else "ip-assoc-pending"
+            kind = "tls" if flow.transport == "TLS" else "ip-assoc"
+            params["integrity-protected"] = f"{kind}-yes" if self.bindings.at(at) else f"{kind}-pending"
         request.headers.set("Authorization", Challenge(credentials[0].scheme, params).print(bare=_BARE))
 
     def _registered(
@@ -269,7 +278,7 @@ class PCscf(Node):
         request.headers.remove("P-Preferred-Identity")
         request.headers.add("P-Asserted-Identity", str(asserted))
         request.headers.add("P-Charging-Vector", self._charging())
-        self.record_route(request, binding.token)
+        self._stay(request, binding, is_from_core=False)
         return self._onward(request, transaction, self._into_core(request), now, _hide_the_core)
 
     def _into_core(self, request: Request) -> Flow | None:
@@ -290,7 +299,7 @@ class PCscf(Node):
             return self.respond(transaction, 480, now)  # the core believes what has ended here meanwhile
         if _is_private(request):
             request.headers.remove("P-Asserted-Identity")
-        self.record_route(request, binding.token)
+        self._stay(request, binding, is_from_core=True)
         called = request.headers.get("P-Called-Party-ID")
 
         def edit(response: Response, then: float) -> list[Effect]:
@@ -322,6 +331,15 @@ class PCscf(Node):
             if binding is not None:
                 return binding.flow
         return self.next_hop(request)
+
+    def _stay(self, request: Request, binding: Binding, *, is_from_core: bool) -> None:
+        """On the path of the dialog, for either side at the address that it knows."""
+        if binding.flow.transport != "TLS" or self._secure is None or request.method == "MESSAGE":
+            self.record_route(request, binding.token)
+            return
+        sides = [f"<sip:{binding.token}@{self.address};lr>", f"<sip:{binding.token}@{self._secure};transport=tls;lr>"]
+        for side in sides if is_from_core else reversed(sides):
+            request.headers.prepend("Record-Route", side)
 
     def _charging(self) -> str:
         return f'icid-value="{self.ids.tag()}";icid-generated-at={self.address.host};orig-ioi={self.realm}'
