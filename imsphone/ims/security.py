@@ -19,7 +19,7 @@ from collections.abc import Collection
 
 from imsphone.ims import explain
 from imsphone.ipsec.agreement import OPTION_TAG, Proposal, proposals
-from imsphone.ipsec.sa import LEAST_SPI, SUITES, Associations, Ends, Keys, Protect, Release, Suite
+from imsphone.ipsec.sa import LEAST_SPI, SUITES, Associations, Ends, Keys, Protect, Release
 from imsphone.machine import Address, Ask, Effect, Flow, Ids, Transport
 from imsphone.profile import Profile
 from imsphone.sip.message import Response
@@ -31,6 +31,8 @@ ABOUT = "security"
 _LEAST_PROTECTED_PORT = 32_768  # what others choose, IANA leaves alone from 49152 on; P-CSCFs take any
 _SPI_OF_TEN_DIGITS = 1_000_000_000  # RFC 3329 writes an SPI with ten digits, some read no leading zeros
 _GRACE_S = 30.0  # TS 24.229 5.1.1.5.1: the associations outlive the registration by so much
+
+_KNOWN = {str(suite): suite for suite in SUITES}
 
 assert _SPI_OF_TEN_DIGITS >= LEAST_SPI
 
@@ -49,7 +51,7 @@ class Security:
         self.start()
         self.current: Associations | None = None
         self.candidate: Associations | None = None
-        self._suites = _suites(profile.security_suites)
+        self._suites = tuple(_KNOWN[name] for name in profile.security_suites) if self.is_wanted else ()
         self._ids = ids
         self._transactions = transactions
         self._timeout_s = timeout_s
@@ -90,6 +92,8 @@ class Security:
 
     def renew(self) -> None:
         """New SPIs and a new port_uc for the next REGISTER that may be challenged; port_us stays (5.1.1.4.2)."""
+        if not self.is_wanted:
+            return
         taken = {self._offer.spi_c, self._offer.spi_s, self._offer.port_c, self._offer.port_s}
         spi_c, spi_s = (self._number(_SPI_OF_TEN_DIGITS, 1 << 32, taken) for _ in range(2))
         port_s = self._offer.port_s or self._number(_LEAST_PROTECTED_PORT, 1 << 16, taken)
@@ -255,8 +259,3 @@ class Security:
         self._transactions.protected.pop(held.own_client, None)
         self._transactions.udp_only.discard(held.own_client)
         return [Ask(Release(held), ABOUT)]
-
-
-def _suites(names: tuple[str, ...]) -> tuple[Suite, ...]:
-    known = {str(suite): suite for suite in SUITES}
-    return tuple(known[name] for name in names)

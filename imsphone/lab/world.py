@@ -39,7 +39,7 @@ from imsphone.trace import Trace
 Answers = Mapping[type, Callable[[Any], Any]]
 
 _DEFAULT_DELAY_S: Final = 0.001
-_CONNECT_S: Final = 10.0  # how long a host tries to connect
+_CONNECT_S: Final = 4.0  # how long a host tries to connect inside ESP
 _FIRST_MEDIA_PORT: Final = 40000
 _TICKS_AT_ONE_INSTANT: Final = 1000
 

@@ -32,6 +32,7 @@ from imsphone.sip.framing import PING, PONG, Framer
 logger = logging.getLogger(__name__)
 
 CONNECT_S = 10.0
+PROTECTED_CONNECT_S = 4.0  # no RST comes out of a closed association, and who only prefers TCP has UDP to try
 MAX_WAITING_BYTES = 1 << 20
 _READ_BYTES = 1 << 16
 _ABORT = struct.pack("ii", 1, 0)  # struct linger: on, 0 s
@@ -98,7 +99,8 @@ class Connection:
             sock.close()
             raise
         connection._loop.add_writer(connection._fd, connection._connected)
-        connection._alarm = connection._loop.call_later(CONNECT_S, connection._end, "no answer to SYN")
+        patience_s = PROTECTED_CONNECT_S if is_protected else CONNECT_S
+        connection._alarm = connection._loop.call_later(patience_s, connection._end, "no answer to SYN")
         return connection
 
     @classmethod

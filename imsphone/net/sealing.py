@@ -64,7 +64,8 @@ class Sealing:
         self._sets = [held for held in self._sets if held != associations]
         if tunnel := self._tunnels.get(associations.own_host):
             tunnel.shut(associations, {local for held in self._sets for local in (held.own_client, held.own_server)})
-        self._called = {way: flows for way, flows in self._called.items() if way.local != associations.own_client}
+        gone = (associations.own_client, associations.peer_client)
+        self._called = {way: flows for way, flows in self._called.items() if not {*way[1:]} & {*gone}}
         self._shield.release(associations)
 
     def send(self, data: bytes, flow: Flow) -> None:

@@ -95,7 +95,11 @@ class Tunnel:
         for _ in range(_IN_ONE_GO):
             try:
                 found = packet.read(os.read(self._tun, _PACKET_BYTES))
-            except OSError:
+            except BlockingIOError:
+                return
+            except OSError as error:  # somebody took the device away, which would be told again and again
+                logger.warning("%s: the TUN device %s is gone: %s", self._host, self._device, error)
+                self._loop.remove_reader(self._tun)
                 return
             ports = segment.ports(found.payload) if found and found.protocol == segment.TCP else None
             if found is not None and ports is not None:

@@ -9,6 +9,7 @@ import json
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,16 +22,21 @@ from typing import Any
 
 import pytest
 
+from imsphone.errors import NetworkError
 from imsphone.events import CallAnswered, CallEnded, Registered, RegistrationFailed
 from imsphone.ipsec.agreement import Proposal
 from imsphone.ipsec.sa import SUITES, Ends, Suite
+from imsphone.lab.faults import restart
 from imsphone.lab.network import Network
 from imsphone.lab.registration import Terms
 from imsphone.lab.world import World
 from imsphone.machine import Address, Flow
+from imsphone.net.privilege import ENVIRONMENT
 from imsphone.net.tun import PATH
+from imsphone.phone import Phone
 from imsphone.profile import Profile
 from imsphone.sip.message import Request, parse
+from imsphone.testing.served import ServedLab
 from imsphone.testing.virtual import VirtualPhone
 from imsphone.trace import Record
 from tests.journeys.two_hosts import host_of
@@ -177,6 +183,20 @@ def test_sec_12_a_refresh_has_a_new_connection_and_a_call_lives_on() -> None:
     assert (ended.call, ended.status) == (key, None)  # type: ignore[attr-defined]
 
 
+def test_sec_13_a_p_cscf_that_lost_its_associations_is_registered_with_anew() -> None:
+    place = Place()
+    alice = place.phone(keep_alive_s=5)
+    alice.register()
+    place.world.run_for(60.0)
+    first = place.sent("REGISTER")[-1][1].flow
+    restart(place.network, place.world, "p-cscf", 4.0)
+    place.world.run_for(19.0)
+    assert alice.ue.is_registered
+    assert place.sent("REGISTER")[-1][1].flow != first
+    alice.call("echo")
+    assert alice.next(CallAnswered)
+
+
 def test_the_old_connection_stays_until_its_transactions_have_ended() -> None:
     place = Place()
     alice = place.phone()
@@ -249,6 +269,22 @@ def test_who_insists_on_tcp_with_a_p_cscf_that_has_none_is_not_registered() -> N
     event = alice.register()
     assert isinstance(event, RegistrationFailed)
     assert event.cause == "unreachable"
+    assert "no TCP connection came up inside" in event.sentence
+
+
+async def test_sec_14_who_may_not_open_a_device_hears_it_before_anything_is_sent(
+    lab: ServedLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("imsphone.phone.raw_socket", lambda host: socket.socket())
+    monkeypatch.setattr("imsphone.net.tunnel.open_tun", refuse)
+    monkeypatch.setenv(ENVIRONMENT, "/nonexistent")
+    async with Phone(replace(lab.profile("alice"), security="ipsec", transport="tcp"), isim=lab.isim("alice")) as alice:
+        with pytest.raises(NetworkError, match=r"TUN device.*imsphone-sa"):
+            await alice.register()
+        assert len(alice.trace) == 0
 
 
 # On real sockets, between two hosts -----------------------------------------------------------------------------------
