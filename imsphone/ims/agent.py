@@ -111,6 +111,14 @@ class Agent:
         """Whether this is a Contact of ours, at whatever address."""
         return uri.scheme == "sip" and uri.user == self._user
 
+    def unprotected(self, flow: Flow) -> tuple[str, str] | None:
+        """What a request should have come inside and which clause says so, None where this flow is as good as any."""
+        if not self.security.admits(flow):
+            return "IPsec", "TS 33.203 7.1"
+        if self.profile.transport == "TLS" and flow.transport != "TLS":
+            return "TLS", "RFC 3261 26.3.2.1"  # else a stranger's request looked as if the P-CSCF had passed it on
+        return None
+
     # Requests ---------------------------------------------------------------------------------------------------------
 
     def register(

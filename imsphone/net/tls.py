@@ -125,7 +125,7 @@ class Session:
         except ssl.SSLError as error:
             self._end(error)
             return
-        if self._name and self._name not in (names := _names(self._tls.getpeercert() or {})):
+        if self._name and self._name not in (names := self._speaks_for()):
             self.is_over = True
             shown = ", ".join(names[:5]) or "nobody"
             self.trouble = f"the certificate of {self._whom} is for {shown}, and not for {self._name}"
@@ -133,6 +133,12 @@ class Session:
         self.is_up = True
         waiting, self._waiting = bytes(self._waiting), bytearray()
         self._out.write(self.write(waiting))
+
+    def _speaks_for(self) -> list[str]:
+        try:
+            return _names(self._tls.getpeercert() or {})
+        except (ValueError, ssl.SSLError):
+            return []  # a name in it cannot be read
 
     def _end(self, error: ssl.SSLError) -> None:
         self.is_over = True
@@ -184,7 +190,7 @@ def client_context(ca: Path | None = None, certificate: Path | None = None, key:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # the names of SIP are in URIs too, so it is our own business
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _restrict(context)
     if ca is None:
         context.load_default_certs()
     else:
@@ -202,12 +208,17 @@ def server_context(certificate: Path, key: Path, ca: Path | None = None) -> ssl.
     Raises ProfileError as `client_context` does.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _restrict(context)
     _load_own(context, certificate, key)
     if ca is not None:
         context.verify_mode = ssl.CERT_REQUIRED
         _load_authority(context, ca)
     return context
+
+
+def _restrict(context: ssl.SSLContext) -> None:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION  # so that what is written never waits for what is read
 
 
 def _load_authority(context: ssl.SSLContext, ca: Path) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from imsphone.errors import NetworkError, ProfileError
-from imsphone.events import CallAnswered, Registered, TextDelivered
+from imsphone.events import CallAnswered, Registered, TextDelivered, TextReceived, Violated
 from imsphone.lab.faults import restart
 from imsphone.lab.network import Network
 from imsphone.lab.serve import serve
 from imsphone.lab.world import World
+from imsphone.machine import Address, Flow, Send
 from imsphone.net.authority import Authority, put_key
 from imsphone.net.tls import Tls, server_context
 from imsphone.phone import Phone
@@ -122,6 +123,32 @@ def test_each_side_has_a_route_of_its_own_back_to_the_p_cscf(
     assert [str(route.uri.port) + (route.uri.transport or "") for route in to_core.record_routes] == ["5060", "5061TLS"]
     to_phone = requests([r for r in world.trace if r.who == "softphone1" and r.direction == "received"], "INVITE")[0]
     assert [route.uri.transport for route in to_phone.record_routes][:2] == ["TLS", None]
+
+
+def test_what_comes_by_another_way_is_not_from_the_p_cscf(
+    world: World, softphone: VirtualPhone, alice: VirtualPhone
+) -> None:
+    """RFC 3261 26.3.2.1: what comes by TLS has passed the P-CSCF, and nothing else has."""
+    softphone.register()
+    alice.register()
+    world.run_for(1)
+    stray = Request("MESSAGE", softphone.ue._agent.impu)
+    for name, value in (
+        ("Via", "SIP/2.0/UDP 127.0.10.101:5060;branch=z9hG4bKstray"),
+        ("From", "<sip:bank@ims.example>;tag=1"),
+        ("To", f"<{softphone.ue._agent.impu}>"),
+        ("Call-ID", "stray"),
+        ("CSeq", "1 MESSAGE"),
+    ):
+        stray.headers.add(name, value)
+    stray.set_body(b"your account", "text/plain")
+    way = Flow("UDP", Address("127.0.10.101", 5060), Address("127.0.10.103", 5060))
+    world.perform("alice", [Send(bytes(stray), way)])
+    world.run_for(1)
+    assert softphone.last(TextReceived) is None
+    violated = softphone.last(Violated)
+    assert violated is not None
+    assert violated.what == "a MESSAGE outside of TLS"
 
 
 def test_ipsec_and_tls_are_one_too_many(world: World, network: Network) -> None:
