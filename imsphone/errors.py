@@ -10,6 +10,7 @@
     ├─ TextTooLong             more than one MESSAGE may carry over UDP
     ├─ NetworkError            nothing resolves, nothing answers: .tried lists what was asked
     ├─ AuthenticationError     the network did not prove itself, or refuses our proof
+    ├─ CardError               a card or its reader: not there, taken out, wants its PIN, cannot do it
     └─ AudioError              a sound device, a sound file or a codec
     ParseError(ValueError)     .offset .expected; only from parse functions that the caller called
 
@@ -77,6 +78,10 @@ class NetworkError(ImsPhoneError):
 
 class AuthenticationError(ImsPhoneError):
     """AKA failed: the network's MAC does not fit our key, or the network does not take our RES."""
+
+
+class CardError(ImsPhoneError):
+    """A card or its reader cannot do what was asked; the sentence says what to do about it."""
 
 
 class AudioError(ImsPhoneError):

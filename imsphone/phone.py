@@ -47,6 +47,7 @@ from imsphone.ims.ue import Ue
 from imsphone.ipsec.shield import Counted
 from imsphone.ladder import draw
 from imsphone.machine import Address, Authenticate, Ids, OpenMedia
+from imsphone.net.card import Card, open_card
 from imsphone.net.driver import Driver
 from imsphone.net.esp import raw_socket
 from imsphone.net.tls import profile_tls
@@ -55,7 +56,7 @@ from imsphone.net.tunnel import tun_for
 from imsphone.profile import Profile, Secret
 from imsphone.store import StoredIsim, open_isim, open_secret
 from imsphone.trace import Direction, Trace
-from imsphone.usim.aka import Outcome
+from imsphone.usim.aka import NoAnswer, Outcome
 from imsphone.usim.isim import Isim
 from imsphone.waiting import Watch, within
 
@@ -69,7 +70,8 @@ _log = logging.getLogger("imsphone.phone")
 class Phone:
     """One user device. Use it as an async context manager: leaving it releases calls and the registration.
 
-    `isim` or `password` replace what the profile's references name; `audio` makes the two ends of a call's sound
+    `isim` or `password` replace what the profile's references name; where the SIM is a card, `profile` is completed by
+    what it says. `audio` makes the two ends of a call's sound
     (silence by default; see `imsphone.audio`); `link` is a bad network put before the RTP sockets, for trials.
     """
 
@@ -77,7 +79,7 @@ class Phone:
         self,
         profile: Profile,
         *,
-        isim: Isim | None = None,
+        isim: Isim | Card | None = None,
         password: Secret | None = None,
         audio: Audio = silence,
         trace: Trace | None = None,
@@ -106,7 +108,11 @@ class Phone:
     async def __aenter__(self) -> Self:
         profile = self.profile
         if profile.auth == "aka" and self._isim is None:
-            self._isim = open_isim(profile)
+            if profile.sim:
+                self._isim = await asyncio.to_thread(open_card, profile)
+                self.profile = profile = self._isim.complete(profile)
+            else:
+                self._isim = open_isim(profile)
         if profile.auth == "digest" and self._password is None:
             self._password = open_secret(profile.password or "")
         self._ue = Ue(profile, Identity.of(profile), Ids(os.urandom(32)), self._password)
@@ -149,8 +155,8 @@ class Phone:
                 call.close()
             await self._driver.close()
             await asyncio.to_thread(self._media.close)
-            if isinstance(self._isim, StoredIsim):
-                self._isim.close()
+            if isinstance(self._isim, StoredIsim | Card):
+                await asyncio.to_thread(self._isim.close)
         if self._crash is not None:
             raise self._crash
 
@@ -296,7 +302,9 @@ class Phone:
         """The media thread. For `Call`."""
         return self._media
 
-    async def _authenticate(self, question: Authenticate) -> Outcome | None:
+    async def _authenticate(self, question: Authenticate) -> Outcome | NoAnswer | None:
+        if isinstance(self._isim, Card):
+            return await asyncio.to_thread(self._isim.authenticate, question.rand, question.autn)
         return None if self._isim is None else self._isim.authenticate(question.rand, question.autn)
 
     async def _open_media(self, question: OpenMedia) -> Address | None:

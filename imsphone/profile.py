@@ -18,59 +18,14 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from hmac import compare_digest
 from importlib import resources
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, NoReturn
+from typing import Any, Literal, NamedTuple
 
 from imsphone.errors import ProfileError
 from imsphone.machine import Address
-
-
-class Secret:
-    """Octets that nobody sees by accident: K, OP, OPc or a password.
-
-    Printed, formatted or put into a message it is three dots; it does not pickle and does not copy; it compares in
-    constant time. Whoever needs the octets says so: `reveal()`.
-    """
-
-    __slots__ = ("_data",)
-
-    def __init__(self, data: bytes) -> None:
-        self._data = bytes(data)
-
-    def reveal(self) -> bytes:
-        """The octets."""
-        return self._data
-
-    def key(self, name: str, *sizes: int) -> bytes:
-        """The octets that this text spells in hex digits; blanks between them do not count.
-
-        `sizes` are the lengths that fit, in octets, 16 where none is said; `name` is "k", "op" and the like. Raises
-        ProfileError, which says how many digits there are and never which.
-        """
-        digits = b"".join(self._data.split())
-        should = " or ".join(str(2 * size) for size in sizes or (16,))
-        if not re.fullmatch(rb"[0-9A-Fa-f]*", digits):
-            raise ProfileError(f"{name} holds a character that is no hex digit; it should be {should} hex digits")
-        if len(digits) not in {2 * size for size in sizes or (16,)}:
-            raise ProfileError(f"{name} has {len(digits)} hex digits; it should have {should}")
-        return bytes.fromhex(digits.decode())
-
-    def __repr__(self) -> str:
-        return "•••"
-
-    def __format__(self, _spec: str) -> str:
-        return "•••"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and compare_digest(self._data, other._data)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __reduce_ex__(self, _protocol: object) -> NoReturn:
-        raise TypeError("a Secret is not pickled")
+from imsphone.secret import Secret as Secret
 
 
 class Endpoint(NamedTuple):
@@ -137,10 +92,15 @@ def _is_accepted_by(parse: Callable[[str], object]) -> Callable[[Any], bool]:
 
 _TEXT = _spelled(r"[^\x00-\x1f\x7f\ud800-\udfff]*", "text on one line")
 _ENDPOINT = _Form('"host", "host:port" or "[v6]:port"', _is_accepted_by(endpoint))
+_ENDPOINTS = _Form(
+    'a list of P-CSCFs, each "host", "host:port" or "[v6]:port"',
+    lambda value: isinstance(value, tuple) and all(map(_ENDPOINT.fits, value)),
+)
 _LITERAL = _Form("an IP address", lambda value: _is_accepted_by(ip_address)(value) and "%" not in value)
 _TRANSPORT = _Form('"udp", "tcp" or "tls"', lambda value: value in ("UDP", "TCP", "TLS"))
 _PATH = _spelled(r"[^\x00-\x1f\x7f]*\.[A-Za-z]{2,4}", 'the path of a file such as "ca.pem"')
 _SECRET = _spelled(_REFERENCE, 'a reference: "keyring:NAME", "file:PATH" or "env:VARIABLE", never the secret itself')
+_SIM = _spelled(r"card:[^\x00-\x1f\x7f\ud800-\udfff]*", '"card:" or "card:READER", a part of the reader\'s name')
 _CODECS = _Form(
     'a list of encoding names such as ["PCMA", "PCMU"]',
     lambda value: (
@@ -187,6 +147,8 @@ class Profile:
     )
 
     # How it proves itself.
+    sim: str | None = _key("the card that is the SIM, in place of k and opc; it says who the phone is", _SIM)
+    pin: str | None = _key("the PIN of that card, 4 to 8 digits, where it asks for one", _SECRET)
     auth: Literal["aka", "digest"] = _key("the kind of authentication", _one_of("aka", "digest"), "aka")
     algorithm: Literal["milenage", "tuak"] = _key("what the SIM computes", _one_of("milenage", "tuak"), "milenage")
     k: str | None = _key("the key of the SIM, 32 hex digits (tuak: 32 or 64)", _SECRET)
@@ -202,6 +164,7 @@ class Profile:
 
     # Where to.
     pcscf: str | None = _key("the P-CSCF; without it DNS of the home domain names one", _ENDPOINT)
+    other_pcscfs: tuple[str, ...] = _key("P-CSCFs to try after that one, in this order", _ENDPOINTS, ())
     transport: Literal["UDP", "TCP", "TLS"] | None = _key(
         "which transport always; without it the size decides", _TRANSPORT
     )
@@ -235,7 +198,7 @@ class Profile:
     no_answer_s: int = _key("how long a call rings before it is given up", _whole(1, 3600), 120)
 
     def __post_init__(self) -> None:
-        for name in ("codecs", "security_suites"):
+        for name in ("codecs", "security_suites", "other_pcscfs"):
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
         if isinstance(self.transport, str):
@@ -274,6 +237,11 @@ class Profile:
         return endpoint(self.pcscf) if self.pcscf else None
 
     @property
+    def other_pcscf_endpoints(self) -> tuple[Endpoint, ...]:
+        """`other_pcscfs`, read."""
+        return tuple(map(endpoint, self.other_pcscfs))
+
+    @property
     def dns_address(self) -> Address | None:
         """`dns`, read; port 53 where it names none."""
         if not self.dns:
@@ -292,9 +260,16 @@ class Profile:
         return "".join(lines)
 
     def _require(self) -> None:
+        if self.sim and self.auth == "aka":
+            if self.k:
+                raise ProfileError(
+                    "sim and k are both there: keep sim for the card in a reader, or k for a SIM in software"
+                )
+            return
         if not (self.imsi or self.impi or self.impu):
             raise ProfileError(
-                "imsi is missing: the number of the subscription, 6 to 15 digits (impi or impu would do)"
+                "imsi is missing: the number of the subscription, 6 to 15 digits (impi or impu would do, or a card: "
+                'sim = "card:")'
             )
         needed = ["password"] if self.auth == "digest" else ["k"]
         plain, bound = ("op", "opc") if self.algorithm == "milenage" else ("top", "topc")

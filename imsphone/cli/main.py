@@ -18,6 +18,7 @@ from imsphone.cli.say import hush, say
 from imsphone.errors import (
     AudioError,
     AuthenticationError,
+    CardError,
     ImsPhoneError,
     NetworkError,
     ParseError,
@@ -37,6 +38,7 @@ _COMMANDS = {
     "trace": "Draw the ladder of a recorded trace, or turn it into pcapng.",
     "playout": "Replay recorded arrivals or a capture through the playout buffer, and measure it.",
     "doctor": "Look at this machine and a profile: what would keep a call from working?",
+    "card": "Show the card readers, and who a card says that its holder is.",
     "profile": "Show a profile and keep its secrets.",
     "engine": "Serve a phone to a window: JSON lines on standard input and output.",
 }
@@ -44,6 +46,7 @@ _COMMANDS = {
 _EXITS: tuple[tuple[type[BaseException], int], ...] = (
     (AudioError, 5),
     (AuthenticationError, 4),
+    (CardError, 4),
     (NetworkError, 3),
     (TimeoutError, 3),
     (Rejected, 1),

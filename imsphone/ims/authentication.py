@@ -22,7 +22,7 @@ from imsphone.profile import Secret
 from imsphone.sip.digest import aka_nonce, aka_password, algorithm_of, authorize, choose, first_authorization
 from imsphone.sip.fields import Challenge
 from imsphone.sip.message import Request, Response
-from imsphone.usim.aka import AkaSuccess, MacFailure, SyncFailure
+from imsphone.usim.aka import AkaSuccess, MacFailure, NoAnswer, SyncFailure
 
 _MOST_INVALID = 2  # TS 24.229 5.1.1.5.12: a UE shall only respond to two consecutive invalid challenges
 _MOST_PROOFS = 2
@@ -114,6 +114,8 @@ class Authentication:
             self.has_met, self.deception = True, ""
             self._set(self._challenge, aka_password(self.algorithm, result.res, result.ck, result.ik))
             return None
+        if isinstance(result, NoAnswer):
+            return GiveUp(f"the SIM does not answer the network's challenge: {result.sentence}")
         if not isinstance(result, SyncFailure | MacFailure):
             return GiveUp("no SIM answered the network's challenge: k and opc of the profile make one")
         self._invalid += 1

@@ -140,7 +140,7 @@ class Registration(Proving):
         raise StateError(f"a registration of {self._agent.identity.impu} is under way: wait for its end")
 
     def _discover(self, now: float) -> list[Effect]:
-        """P-CSCF discovery: the profile names one, or DNS of the home domain does (TS 24.229 9.2.1)."""
+        """P-CSCF discovery: the profile (or the card) names some, or DNS of the home domain does (TS 24.229 9.2.1)."""
         agent = self._agent
         self._name_anew()
         self._security.start()
@@ -151,7 +151,7 @@ class Registration(Proving):
         host, port = agent.profile.pcscf_endpoint or Endpoint(agent.identity.home_domain, None)
         self.state = "resolving"
         transport = agent.profile.transport or ("UDP" if self._security.is_wanted else None)
-        self._asked = Ask(Resolve(host, port, transport), ABOUT)
+        self._asked = Ask(Resolve(host, port, transport, agent.profile.other_pcscf_endpoints), ABOUT)
         return [self._asked]
 
     def _name_anew(self) -> None:

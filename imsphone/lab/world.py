@@ -378,6 +378,8 @@ class World:
 
     def _resolve(self, member: _Member, question: Resolve) -> tuple[Flow, ...]:
         """Literals as they are, names by `names`; UDP before TCP where the question leaves it open."""
+        if question.others:
+            return tuple(flow for one in question.single for flow in self._resolve(member, one))
         try:
             ipaddress.ip_address(question.host)
             remotes = [Address(question.host, question.port or (5061 if question.transport == "TLS" else 5060))]

@@ -304,8 +304,24 @@ class Driver:
     # Addresses ------------------------------------------------------------------------------------------------------
 
     def _resolve(self, question: Resolve) -> tuple[Flow, ...] | Awaitable[tuple[Flow, ...]]:
+        if question.others:
+            return self._resolve_each(question)
         target = self._resolver.literal(question.host, question.port, question.transport)
         return self._flows_to((target,), question.host) if target else self._look_up(question)
+
+    async def _resolve_each(self, question: Resolve) -> tuple[Flow, ...]:
+        """One host that cannot be found is not the end of the others."""
+        flows: list[Flow] = []
+        trouble: NetworkError | None = None
+        for one in question.single:
+            try:
+                found = self._resolve(one)
+                flows += await found if isinstance(found, Awaitable) else found
+            except NetworkError as error:
+                trouble = trouble or error
+        if trouble and not flows:
+            raise trouble
+        return tuple(flows)
 
     async def _look_up(self, question: Resolve) -> tuple[Flow, ...]:
         wiretap = self._wiretap if self._trace is not None else None

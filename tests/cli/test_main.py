@@ -14,6 +14,7 @@ from imsphone.errors import (
     AudioError,
     AuthenticationError,
     CallRejected,
+    CardError,
     NetworkError,
     ParseError,
     ProfileError,
@@ -58,6 +59,7 @@ print([name for name in heavy if name in sys.modules])
         (NetworkError("nobody"), 3),
         (TimeoutError("nobody"), 3),
         (AuthenticationError("no"), 4),
+        (CardError("no"), 4),
         (AudioError("no"), 5),
     ],
 )
