@@ -83,7 +83,7 @@ class Deregistered(Event):
 class RegistrationSeen(Event):
     """What the network says that it holds of us now (RFC 3680), all of it.
 
-    Each of `identities` is {impu, state, contacts}, each contact {uri, state, event, expires_s, is_ours}.
+    Each of `identities` is {impu, state, contacts}, each contact {uri, state, event, expires_s, is_ours, gruu}.
     """
 
     identities: tuple[dict[str, Any], ...]
@@ -232,6 +232,16 @@ class MediaMeasured(Event):
 
     call: str
     figures: dict[str, float]
+
+
+# The network --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkChanged(Event):
+    """Our own address is another; `was` is the old one. Its calls have ended, and we register from the new one."""
+
+    was: str
 
 
 # The wire -----------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, Self, TypeVar
 
 from imsphone.audio.endpoint import Audio
@@ -22,12 +23,9 @@ from imsphone.audio.loop import MediaLoop
 from imsphone.audio.null import silence
 from imsphone.call import Call
 from imsphone.errors import (
-    AuthenticationError,
     ImsPhoneError,
     NetworkError,
-    RegistrationRejected,
     StateError,
-    TextRejected,
 )
 from imsphone.events import (
     CallEnded,
@@ -48,12 +46,12 @@ from imsphone.ipsec.shield import Counted
 from imsphone.ladder import draw
 from imsphone.machine import Address, Authenticate, Ids, OpenMedia
 from imsphone.net.card import Card, open_card
+from imsphone.net.choice import expect_way, way_of
 from imsphone.net.driver import Driver
-from imsphone.net.esp import raw_socket
 from imsphone.net.tls import profile_tls
-from imsphone.net.tun import close_tun
-from imsphone.net.tunnel import tun_for
+from imsphone.net.whereabouts import Whereabouts
 from imsphone.profile import Profile, Secret
+from imsphone.refusal import registration_error, text_error
 from imsphone.store import StoredIsim, open_isim, open_secret
 from imsphone.trace import Direction, Trace
 from imsphone.usim.aka import NoAnswer, Outcome
@@ -129,8 +127,10 @@ class Phone:
             local=(profile.local_host, profile.local_port),
             # Kamailio's P-CSCF makes no agreement with a phone whose Via names another port
             preferred_port=0 if profile.security == "none" else 5060,
+            protection=way_of(profile),
         )
         self._loop = asyncio.get_running_loop()
+        self._whereabouts = Whereabouts(lambda: self._ue.way, self.move) if profile.local_host is None else None
         self._media.begin()
         self._is_open = True
         return self
@@ -151,6 +151,7 @@ class Phone:
             if self.registration is not None:
                 await self._ask_to_deregister(timeout_s=5.0)
         finally:
+            self._stay()
             for call in list(self.calls.values()):
                 call.close()
             await self._driver.close()
@@ -170,9 +171,7 @@ class Phone:
         """
         self._expect_open()
         if self.profile.security == "ipsec":
-            raw_socket(self.profile.local_host or "127.0.0.1").close()
-            if self.profile.transport == "TCP":
-                close_tun(tun_for(self.profile.local_host or "127.0.0.1"))
+            expect_way(self.profile)
         self._trouble = None
         with self._watch(Registered, RegistrationFailed) as watch:
             self.do(self._ue.register)
@@ -183,12 +182,31 @@ class Phone:
         assert isinstance(event, Registered)
         return event
 
-    async def deregister(self) -> None:
-        """Ends all calls and takes the own contact out of the network (TS 24.229 5.1.1.6)."""
+    def move(self, local_host: str | None = None) -> None:
+        """The own address has changed, to this one or to whatever routes say: calls end, a new registration begins.
+
+        `until(Registered)` waits for it. Where neither this nor the profile names an address, the phone notices itself.
+        """
+        self._expect_open()
+        if local_host is not None:
+            self._stay()
+        self._driver.leave(local_host or self.profile.local_host)  # before any association goes
+        self.do(self._ue.moved)
+
+    def _stay(self) -> None:
+        """From now on the address changes when somebody says so."""
+        if self._whereabouts is not None:
+            self._whereabouts.close()
+
+    async def deregister(self, *, everywhere: bool = False) -> None:
+        """Ends all calls and takes the own contact out of the network (TS 24.229 5.1.1.6).
+
+        With `everywhere` the contacts of all devices of the user, where the network lets one of them do that.
+        """
         self._expect_open()
         if self.registration is None:
             raise StateError("This phone is not registered, so there is nothing to end; call register() first.")
-        await self._ask_to_deregister(timeout_s=None)
+        await self._ask_to_deregister(timeout_s=None, everywhere=everywhere)
 
     async def _settle(self) -> None:
         """Who leaves with an answer to a challenge under way may be registered in a moment, and must not stay so."""
@@ -196,9 +214,9 @@ class Phone:
             with self._watch(Registered, RegistrationFailed) as watch, contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(watch.first(), SETTLE_S)
 
-    async def _ask_to_deregister(self, timeout_s: float | None) -> None:
+    async def _ask_to_deregister(self, timeout_s: float | None, *, everywhere: bool = False) -> None:
         with self._watch(Deregistered) as watch:
-            self.do(self._ue.deregister)
+            self.do(partial(self._ue.deregister, everywhere=everywhere))
             try:
                 await asyncio.wait_for(watch.first(), timeout_s)
             except TimeoutError:
@@ -235,7 +253,7 @@ class Phone:
             self._driver.perform(effects)
             event = await watch.first()
         if isinstance(event, TextFailed):
-            raise _text_error(event)
+            raise text_error(event)
         assert isinstance(event, TextDelivered)
         return event
 
@@ -364,20 +382,3 @@ class Phone:
 
     def _watch(self, *kinds: type[Event], text: str = "") -> Watch:
         return Watch(self.on, self._watches, kinds, text)
-
-
-def _text_error(event: TextFailed) -> TextRejected | NetworkError:
-    if event.status is None:
-        return NetworkError(event.sentence)
-    return TextRejected(event.status, event.reason, explanation=event.sentence, retry_after_s=event.retry_after_s)
-
-
-def registration_error(event: RegistrationFailed) -> RegistrationRejected | AuthenticationError | NetworkError:
-    """The error that stands for a registration that failed for good."""
-    if event.cause == "authentication":
-        return AuthenticationError(event.sentence)
-    if event.cause == "rejected" and event.status is not None:
-        return RegistrationRejected(
-            event.status, event.reason, explanation=event.sentence, retry_after_s=event.retry_after_s
-        )
-    return NetworkError(event.sentence, event.tried)

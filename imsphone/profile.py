@@ -179,6 +179,9 @@ class Profile:
     security: Literal["none", "ipsec", "ipsec-or-plain"] = _key(
         "whether messages to the P-CSCF go inside IPsec", _one_of("none", "ipsec", "ipsec-or-plain"), "none"
     )
+    ipsec_by: Literal["auto", "own", "kernel"] = _key(
+        "who makes ESP: imsphone itself or the kernel", _one_of("auto", "own", "kernel"), "auto"
+    )
     security_suites: tuple[str, ...] = _key("the algorithms to offer, the preferred first", _SUITES, SECURITY_SUITES)
 
     # Registration.
@@ -188,6 +191,7 @@ class Profile:
     reg_event: bool = _key(
         "whether to ask the network to tell what it holds of us (5.1.1.3)", _one_of(True, False), True
     )
+    gruu: bool = _key("whether to ask for addresses of this device alone (RFC 5627)", _one_of(True, False), True)
     access_network_info: str | None = _key("the value of P-Access-Network-Info", _spelled(r"[\x20-\x7e]+", "text"))
     user_agent: str = _key("the value of User-Agent", _spelled(r"[\x20-\x7e]*", "text on one line"), "imsphone")
     timers: Literal["3gpp", "rfc3261"] = _key("the SIP timers (TS 24.229 7.7)", _one_of("3gpp", "rfc3261"), "3gpp")
@@ -235,11 +239,6 @@ class Profile:
     def pcscf_endpoint(self) -> Endpoint | None:
         """`pcscf`, read."""
         return endpoint(self.pcscf) if self.pcscf else None
-
-    @property
-    def other_pcscf_endpoints(self) -> tuple[Endpoint, ...]:
-        """`other_pcscfs`, read."""
-        return tuple(map(endpoint, self.other_pcscfs))
 
     @property
     def dns_address(self) -> Address | None:

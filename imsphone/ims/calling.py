@@ -48,7 +48,7 @@ class OutgoingCall(Session):
     """A call of ours to `target`."""
 
     def __init__(self, agent: Agent, binding: Binding, key: str, target: Uri) -> None:
-        super().__init__(agent, binding.flow, key, str(target))
+        super().__init__(agent, binding.flow, key, str(target), binding.impu)
         self._phase = "opening"
         self._has_rung = False
         self._request = agent.invite(target, binding, call_id=agent.ids.call_id(), tag=key)

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from imsphone.errors import ParseError, StateError
-from imsphone.events import Deregistered, Event, Registered, RegistrationFailed, Violated
+from imsphone.events import Deregistered, Event, NetworkChanged, Registered, RegistrationFailed, Violated
 from imsphone.ims import reception
 from imsphone.ims.agent import UNDERSTOOD, Agent
 from imsphone.ims.called import IncomingCall
@@ -70,6 +70,11 @@ class Ue:
         """The calls by key, each with its `state` and `remote`; ended ones for a while."""
         return MappingProxyType(self._calls)
 
+    @property
+    def way(self) -> Flow | None:
+        """The way to the P-CSCF, None where none was found so far."""
+        return self._registration.way
+
     # What the user does -----------------------------------------------------------------------------------------------
 
     def register(self, now: float) -> list[Effect]:
@@ -79,8 +84,12 @@ class Ue:
         """
         return self._follow(self._registration.register(now), now)
 
-    def deregister(self, now: float) -> list[Effect]:
-        """Ends all calls, then takes our contact out of the network. Raises StateError where there is none."""
+    def deregister(self, now: float, *, everywhere: bool = False) -> list[Effect]:
+        """Ends all calls, then takes our contact out of the network, or the contacts of all devices of the user.
+
+        Raises StateError where there is none.
+        """
+        self._registration.leaves_everywhere = everywhere
         self._watch.stop()
         self._keepalive.stop()
         if self._registration.state == "idle" or self._leave_at is not None:
@@ -89,6 +98,21 @@ class Ue:
         effects = [effect for key in list(self._calls) for effect in self.hangup(key, now)]
         self._leave_at = now + 2 * self._agent.timers.t1_s
         return [*effects, *self._leave(now)]
+
+    def moved(self, now: float) -> list[Effect]:
+        """The own address is another, and the sockets of the old one are closed: calls end, and we register anew.
+
+        Nothing that is under way on the old address is waited for, nor said on it.
+        """
+        way, is_leaving = self.way, self._leave_at is not None
+        self._transactions.drop()
+        self._watch.stop()
+        self._keepalive.stop()
+        effects: list[Effect] = [Tell(NetworkChanged(at=now, was=way.local.host if way else ""))]
+        for call in self._calls.values():
+            effects += call.cut(now, "the own address changed")
+        self._leave_at = None
+        return effects + self._follow(self._registration.moved(now, is_leaving=is_leaving), now)
 
     def call(self, target: str, now: float) -> tuple[str, list[Effect]]:
         """Calls a number, a user of the home domain or an address; gives the call's key.

@@ -17,6 +17,7 @@ from typing import Final
 from imsphone.lab.alarms import Alarms
 from imsphone.lab.subscriber import Profile
 from imsphone.sip.fields import NameAddr
+from imsphone.sip.grammar import quote
 from imsphone.sip.uri import Uri
 
 MOST_CONTACTS: Final = 10
@@ -33,9 +34,12 @@ class Bound:
     call_id: str = ""
     cseq: int = 0
 
-    def header(self, now: float) -> str:
-        """The Contact value of a 200, with the seconds that are left."""
-        return str(self.contact.with_params(expires=str(max(0, round(self.expires_at - now)))))
+    def header(self, now: float, gruus: tuple[str, str] | None = None) -> str:
+        """The Contact value of a 200, with the seconds that are left and its public and temporary GRUU."""
+        contact = self.contact.with_params(expires=str(max(0, round(self.expires_at - now))))
+        if gruus is not None:
+            contact = contact.with_params(**{"pub-gruu": quote(gruus[0]), "temp-gruu": quote(gruus[1])})
+        return str(contact)
 
 
 @dataclass(slots=True)

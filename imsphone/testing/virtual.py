@@ -48,17 +48,18 @@ class VirtualPhone:
         self.profile = profile
         self.isim = isim
         self.ue = Ue(profile, Identity.of(profile), world.ids(name), password)
-        world.attach(name, self.ue, [host], {Authenticate: self._authenticate})
+        self.events: list[Event] = []
+        """All events so far."""
+        self._attach(host)
+
+    def _attach(self, host: str) -> None:
+        self.world.attach(self.name, self.ue, [host], {Authenticate: self._authenticate})
+        self.world.listen(self.name, self.events.append)
 
     def _authenticate(self, question: Authenticate) -> Any:
         return None if self.isim is None else self.isim.authenticate(question.rand, question.autn)
 
     # What it was told -------------------------------------------------------------------------------------------------
-
-    @property
-    def events(self) -> list[Event]:
-        """All events so far."""
-        return self.world.told(self.name)
 
     def last(self, kind: type[E]) -> E | None:
         """The latest event of a kind."""
@@ -93,6 +94,12 @@ class VirtualPhone:
             event = self.next(Registered, RegistrationFailed)
         assert isinstance(event, Registered | RegistrationFailed)
         return event
+
+    def move(self, host: str) -> None:
+        """The phone's address is another from now on, and the old one is nobody's."""
+        self.world.detach(self.name)
+        self._attach(host)
+        self.do(self.ue.moved)
 
     def deregister(self) -> Event:
         """Deregisters and lets time pass until that is done."""

@@ -9,6 +9,7 @@ import pytest
 from imsphone.errors import ProfileError
 from imsphone.ims.agent import Agent, Binding
 from imsphone.ims.identity import Identity
+from imsphone.ims.register import Register
 from imsphone.machine import Address, Flow, Ids
 from imsphone.profile import Profile, Secret
 from imsphone.sip.message import Request
@@ -55,9 +56,7 @@ def test_an_invite_says_all_that_ims_wants_to_know() -> None:
 
 def test_the_number_of_the_device_is_for_the_registrar_alone() -> None:
     one = agent()
-    register = one.register(
-        FLOW, call_id="c", tag="t", cseq=1, expires_s=1, authorization="Digest x=y", is_protected=False
-    )
+    register = Register(one).next(FLOW, "Digest x=y", is_known=False)
     assert b"urn:gsma:imei:35209900-176148-0" in bytes(register)
     assert b"imei" not in bytes(invite(one))  # RFC 7255
 
@@ -97,7 +96,10 @@ def incoming(method: str, tag: str = "") -> Request:
 def test_responses_inside_a_dialog_say_where_we_are() -> None:
     one = agent(access_network_info=ACCESS)
     assert one.answer(incoming("BYE", "t"), 200).headers.get("P-Access-Network-Info") == ACCESS
-    assert one.answer(incoming("INVITE"), 180, flow=FLOW).headers.get("P-Access-Network-Info") == ACCESS
+    assert (
+        one.answer(incoming("INVITE"), 180, contact=one.contact(FLOW, ALICE)).headers.get("P-Access-Network-Info")
+        == ACCESS
+    )
     assert "P-Access-Network-Info" not in one.answer(incoming("CANCEL"), 200).headers  # 5.1.2A.1.1
     assert "P-Access-Network-Info" not in one.answer(incoming("OPTIONS"), 200).headers
 

@@ -157,6 +157,17 @@ def test_a_segment_is_sealed_between_its_own_ends_only() -> None:
     assert phone.way(tcp((PHONE, 5060), (PCSCF, 5060))) is None
 
 
+@given(st.binary(max_size=80))
+def test_whatever_a_kernel_writes_is_sealed_or_refused(junk: bytes) -> None:
+    phone, pcscf = joined(a_set())
+    flow = tcp((PHONE, 40001), (PCSCF, 6100))
+    for data in (junk, flow.local.port.to_bytes(2, "big") + flow.remote.port.to_bytes(2, "big") + junk):
+        packet = phone.seal(data, flow)
+        if packet is not None:
+            opened = pcscf.open(packet.data, Flow("ESP", packet.flow.remote, packet.flow.local))
+            assert opened == (data, Flow("TCP", flow.remote, flow.local))
+
+
 def test_ports_inside_that_are_not_the_associations_are_dropped() -> None:
     """RFC 4301 5.2, also for TCP."""
     _, pcscf = joined(a_set())

@@ -85,6 +85,23 @@ def test_err_02_a_silent_pcscf_makes_way_for_the_next() -> None:
     assert 127 < event.at < 130  # Timer F of TS 24.229 7.7
 
 
+def test_err_02_when_all_are_silent_the_rounds_come_further_and_further_apart() -> None:
+    """RFC 5626 4.5: the first retry within five minutes of the failure, each later one after twice as long."""
+    scene = Scene(pcscf=None, keep_trying=True)
+    second = Address("127.0.10.11", 5060)
+    scene.world.names[scene.network.realm].append(second)
+    for host in ("127.0.10.10", second.host):
+        scene.world.silence(host)
+    scene.alice.do(scene.alice.ue.register)
+    scene.world.run_for(2400)
+    failed = [event for event in scene.told(RegistrationFailed) if isinstance(event, RegistrationFailed)]
+    assert len(failed) >= 3
+    assert all(len(event.tried) == 2 and not event.is_final for event in failed)
+    pauses = [next(at for at in scene.attempts if at > event.at) - event.at for event in failed[:3]]
+    assert pauses[0] <= 300
+    assert pauses[0] < pauses[1] < pauses[2]
+
+
 def test_err_03_use_proxy_means_discovery_again() -> None:
     """ERR-03: the Contact of the 305 is ignored."""
     scene = Scene()
