@@ -25,7 +25,6 @@ from imsphone.events import (
 )
 
 if TYPE_CHECKING:
-    from imsphone.ipsec.shield import Counted
     from imsphone.phone import Phone
 
 _KEEP_ALIVE_S = 5  # who stays wants to know soon that the P-CSCF is gone
@@ -64,7 +63,7 @@ async def _register(
                     phone.on(_tell_seen)
             registered = await phone.register()
             if not as_json:
-                _show(registered, phone.associations)
+                _show(registered, phone)
             if stay:
                 if not as_json:
                     click.echo("Staying registered; Ctrl-C deregisters.", err=True)
@@ -108,12 +107,14 @@ async def _stay(phone: Phone) -> None:
         raise registration_error(lost.result())
 
 
-def _show(registered: Registered, associations: list[Counted]) -> None:
+def _show(registered: Registered, phone: Phone) -> None:
     say(f"Registered as {registered.impu} for {registered.expires_s} s.")
     if registered.protection:
         say(f"  Protected      by IPsec, {registered.protection}")
-        for (spi, source, target), _, packets, *_ in associations:
+        for (spi, source, target), _, packets, *_ in phone.associations:
             say(f"    {source} → {target}  spi {spi:08x}, {packets} packet{'s' if packets != 1 else ''}")
+    if phone.profile.transport == "TLS":
+        say("  Protected      by TLS")
     say("  Identities     " + ", ".join(registered.impus))
     say("  Service-Route  " + (", ".join(registered.service_route) or "none"))
 
