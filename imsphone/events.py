@@ -83,7 +83,7 @@ class Deregistered(Event):
 class RegistrationSeen(Event):
     """What the network says that it holds of us now (RFC 3680), all of it.
 
-    Each of `identities` is {impu, state, contacts}, each contact {uri, state, event, expires_s, is_ours}.
+    Each of `identities` is {impu, state, contacts}, each contact {uri, state, event, expires_s, is_ours, gruu}.
     """
 
     identities: tuple[dict[str, Any], ...]
@@ -155,6 +155,17 @@ class CallEnded(Event):
     by: Literal["local", "remote", "network"]
     status: int | None = None
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmergencyOffered(Event):
+    """The network took a call of ours for an emergency call and refused it (380): `reason` is what it says of that.
+
+    Nothing follows by itself: whether to call emergency services, and by which phone, is for people to decide.
+    """
+
+    call: str
+    reason: str
 
 
 # Texts: `text` is the key of a text of ours, the same in all of its events ------------------------------------------
@@ -232,6 +243,16 @@ class MediaMeasured(Event):
 
     call: str
     figures: dict[str, float]
+
+
+# The network --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkChanged(Event):
+    """Our own address is another; `was` is the old one. Its calls have ended, and we register from the new one."""
+
+    was: str
 
 
 # The wire -----------------------------------------------------------------------------------------------------------

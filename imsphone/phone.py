@@ -15,20 +15,15 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any, Self, TypeVar
 
 from imsphone.audio.endpoint import Audio
 from imsphone.audio.loop import MediaLoop
 from imsphone.audio.null import silence
 from imsphone.call import Call
-from imsphone.errors import (
-    AuthenticationError,
-    ImsPhoneError,
-    NetworkError,
-    RegistrationRejected,
-    StateError,
-    TextRejected,
-)
+from imsphone.errors import ImsPhoneError, NetworkError, StateError
 from imsphone.events import (
     CallEnded,
     CallIncoming,
@@ -48,11 +43,11 @@ from imsphone.ipsec.shield import Counted
 from imsphone.ladder import draw
 from imsphone.machine import Address, Authenticate, Ids, OpenMedia
 from imsphone.net.card import Card, open_card
+from imsphone.net.choice import expect_way, way_of
 from imsphone.net.driver import Driver
-from imsphone.net.esp import raw_socket
-from imsphone.net.tun import close_tun
-from imsphone.net.tunnel import tun_for
+from imsphone.net.whereabouts import Whereabouts
 from imsphone.profile import Profile, Secret
+from imsphone.refusal import registration_error, text_error
 from imsphone.store import StoredIsim, open_isim, open_secret
 from imsphone.trace import Direction, Trace
 from imsphone.usim.aka import NoAnswer, Outcome
@@ -92,6 +87,7 @@ class Phone:
         self.registration: Registered | None = None
         self.audio = audio
         self._isim = isim
+        self._opened: StoredIsim | Card | None = None  # by us, who close it
         self._password = password
         self._listeners: list[Callable[[Event], None]] = []
         self._incoming: asyncio.Queue[Call] = asyncio.Queue()
@@ -108,10 +104,10 @@ class Phone:
         profile = self.profile
         if profile.auth == "aka" and self._isim is None:
             if profile.sim:
-                self._isim = await asyncio.to_thread(open_card, profile)
-                self.profile = profile = self._isim.complete(profile)
+                self._isim = self._opened = card = await asyncio.to_thread(open_card, profile)
+                self.profile = profile = card.complete(profile)
             else:
-                self._isim = open_isim(profile)
+                self._isim = self._opened = open_isim(profile)
         if profile.auth == "digest" and self._password is None:
             self._password = open_secret(profile.password or "")
         self._ue = Ue(profile, Identity.of(profile), Ids(os.urandom(32)), self._password)
@@ -127,8 +123,10 @@ class Phone:
             local=(profile.local_host, profile.local_port),
             # Kamailio's P-CSCF makes no agreement with a phone whose Via names another port
             preferred_port=0 if profile.security == "none" else 5060,
+            protection=way_of(profile),
         )
         self._loop = asyncio.get_running_loop()
+        self._whereabouts = Whereabouts(lambda: self._ue.way, self.move) if profile.local_host is None else None
         self._media.begin()
         self._is_open = True
         return self
@@ -149,12 +147,13 @@ class Phone:
             if self.registration is not None:
                 await self._ask_to_deregister(timeout_s=5.0)
         finally:
+            self._stay()
             for call in list(self.calls.values()):
                 call.close()
             await self._driver.close()
             await asyncio.to_thread(self._media.close)
-            if isinstance(self._isim, StoredIsim | Card):
-                await asyncio.to_thread(self._isim.close)
+            if self._opened is not None:
+                await asyncio.to_thread(self._opened.close)
         if self._crash is not None:
             raise self._crash
 
@@ -168,9 +167,7 @@ class Phone:
         """
         self._expect_open()
         if self.profile.security == "ipsec":
-            raw_socket(self.profile.local_host or "127.0.0.1").close()
-            if self.profile.transport == "TCP":
-                close_tun(tun_for(self.profile.local_host or "127.0.0.1"))
+            expect_way(self.profile)
         self._trouble = None
         with self._watch(Registered, RegistrationFailed) as watch:
             self.do(self._ue.register)
@@ -181,12 +178,31 @@ class Phone:
         assert isinstance(event, Registered)
         return event
 
-    async def deregister(self) -> None:
-        """Ends all calls and takes the own contact out of the network (TS 24.229 5.1.1.6)."""
+    def move(self, local_host: str | None = None) -> None:
+        """The own address has changed, to this one or to whatever routes say: calls end, a new registration begins.
+
+        `until(Registered)` waits for it. Where neither this nor the profile names an address, the phone notices itself.
+        """
+        self._expect_open()
+        if local_host is not None:
+            self._stay()
+        self._driver.leave(local_host or self.profile.local_host)  # before any association goes
+        self.do(self._ue.moved)
+
+    def _stay(self) -> None:
+        """From now on the address changes when somebody says so."""
+        if self._whereabouts is not None:
+            self._whereabouts.close()
+
+    async def deregister(self, *, everywhere: bool = False) -> None:
+        """Ends all calls and takes the own contact out of the network (TS 24.229 5.1.1.6).
+
+        With `everywhere` the contacts of all devices of the user, where the network lets one of them do that.
+        """
         self._expect_open()
         if self.registration is None:
             raise StateError("This phone is not registered, so there is nothing to end; call register() first.")
-        await self._ask_to_deregister(timeout_s=None)
+        await self._ask_to_deregister(timeout_s=None, everywhere=everywhere)
 
     async def _settle(self) -> None:
         """Who leaves with an answer to a challenge under way may be registered in a moment, and must not stay so."""
@@ -194,25 +210,35 @@ class Phone:
             with self._watch(Registered, RegistrationFailed) as watch, contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(watch.first(), SETTLE_S)
 
-    async def _ask_to_deregister(self, timeout_s: float | None) -> None:
+    async def _ask_to_deregister(self, timeout_s: float | None, *, everywhere: bool = False) -> None:
         with self._watch(Deregistered) as watch:
-            self.do(self._ue.deregister)
+            self.do(partial(self._ue.deregister, everywhere=everywhere))
             try:
                 await asyncio.wait_for(watch.first(), timeout_s)
             except TimeoutError:
                 self.registration = None
                 _log.warning("the network did not confirm the deregistration; it keeps %s till it expires", self.name)
 
-    async def call(self, target: str) -> Call:
+    async def call(self, target: str, *, identity: str | None = None) -> Call:
         """Calls a number, a user of the home domain or a SIP address; returns at once, see `Call.answered`.
 
-        Raises StateError where the phone is not registered, ParseError where `target` is no address.
+        `identity` is which of `registration.impus` calls, the default one where none is said. Raises StateError where
+        the phone is not registered or may not call so, ParseError where `target` is no address.
         """
         self._expect_open()
-        key, effects = self._ue.call(target, self._driver.now())
+        key, effects = self._ue.call(target, self._driver.now(), identity=identity)
         call = self.calls[key] = Call(self, key, "outgoing", target)
         self._driver.perform(effects)
         return call
+
+    def emergency(self) -> Phone:
+        """A second phone beside this one, to be used likewise, that calls the profile's test PSAP and nobody else.
+
+        It raises ProfileError where the profile names none (TS 24.229 5.1.6).
+        """
+        profile = replace(self.profile, emergency=True, local_port=0)
+        parts: dict[str, Any] = {"isim": self._isim, "password": self._password, "audio": self.audio}
+        return Phone(profile, **parts, trace=self.trace, name=f"{self.name}-sos")
 
     async def incoming(self, timeout: float | None = None) -> Call:
         """The next call that comes in and is still there. Raises TimeoutError."""
@@ -233,7 +259,7 @@ class Phone:
             self._driver.perform(effects)
             event = await watch.first()
         if isinstance(event, TextFailed):
-            raise _text_error(event)
+            raise text_error(event)
         assert isinstance(event, TextDelivered)
         return event
 
@@ -362,20 +388,3 @@ class Phone:
 
     def _watch(self, *kinds: type[Event], text: str = "") -> Watch:
         return Watch(self.on, self._watches, kinds, text)
-
-
-def _text_error(event: TextFailed) -> TextRejected | NetworkError:
-    if event.status is None:
-        return NetworkError(event.sentence)
-    return TextRejected(event.status, event.reason, explanation=event.sentence, retry_after_s=event.retry_after_s)
-
-
-def registration_error(event: RegistrationFailed) -> RegistrationRejected | AuthenticationError | NetworkError:
-    """The error that stands for a registration that failed for good."""
-    if event.cause == "authentication":
-        return AuthenticationError(event.sentence)
-    if event.cause == "rejected" and event.status is not None:
-        return RegistrationRejected(
-            event.status, event.reason, explanation=event.sentence, retry_after_s=event.retry_after_s
-        )
-    return NetworkError(event.sentence, event.tried)

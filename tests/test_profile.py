@@ -60,7 +60,7 @@ def test_a_card_in_a_reader_is_enough() -> None:
 
 def test_several_p_cscfs_are_read_in_their_order() -> None:
     profile = Profile.parse(ALICE | {"pcscf": "10.0.0.1", "other_pcscfs": ["10.0.0.2:5062", "pcscf.ims.example"]})
-    assert profile.other_pcscf_endpoints == (Endpoint("10.0.0.2", 5062), Endpoint("pcscf.ims.example", None))
+    assert profile.other_pcscfs == ("10.0.0.2:5062", "pcscf.ims.example")
     assert "a list of P-CSCFs" in refusal(ALICE | {"other_pcscfs": "10.0.0.2"})
 
 

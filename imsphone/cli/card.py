@@ -82,9 +82,9 @@ def _insert(path: Path) -> None:
     from imsphone.testing.vpcd import PORT, Inserted
 
     profile = Profile.load(path)
-    identity = Identity.of(profile)
     named = [profile.pcscf, *profile.other_pcscfs] if profile.pcscf else []
     with open_isim(profile) as isim:
+        identity = Identity.of(profile)
         card = SoftUicc(
             isim,
             imsi=profile.imsi,

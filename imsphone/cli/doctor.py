@@ -155,6 +155,7 @@ async def _pcscf(profile: Profile) -> Finding:
     """Asks the P-CSCF with OPTIONS."""
     from imsphone.ims.identity import Identity
     from imsphone.net.driver import Driver
+    from imsphone.profile import endpoint
     from imsphone.sip.probe import Answered, Probe
     from imsphone.sip.timers import Timers
 
@@ -172,7 +173,7 @@ async def _pcscf(profile: Profile) -> Finding:
         local=(profile.local_host, 0),
     )
     try:
-        driver.do(probe.ask, Resolve(host, port, profile.transport, profile.other_pcscf_endpoints))
+        driver.do(probe.ask, Resolve(host, port, profile.transport, tuple(map(endpoint, profile.other_pcscfs))))
         event = await told
     finally:
         await driver.close()

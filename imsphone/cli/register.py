@@ -96,7 +96,7 @@ def _tell_seen(event: Event) -> None:
 
 async def _stay(phone: Phone) -> None:
     """Until Ctrl-C, or the registration is lost for good: then it raises why."""
-    from imsphone.phone import registration_error
+    from imsphone.refusal import registration_error
 
     waits = over, lost = asyncio.ensure_future(signalled()), asyncio.ensure_future(phone.until(RegistrationFailed))
     try:

@@ -78,11 +78,12 @@ class Acceptance:
 
 
 class Session:
-    """One call. `remote` is the far end's address, `flow` the way to the P-CSCF that the call keeps."""
+    """One call of our `impu`. `remote` is the far end's address, `flow` the way to the P-CSCF that the call keeps."""
 
-    def __init__(self, agent: Agent, flow: Flow, key: str, remote: str) -> None:
+    def __init__(self, agent: Agent, flow: Flow, key: str, remote: str, impu: str) -> None:
         self.key = key
         self.remote = remote
+        self._impu = impu
         self._flow = flow
         self.leg: Leg | None = None
         self.forget_at: float | None = None  # an ended call still answers late messages until then
@@ -96,6 +97,11 @@ class Session:
     def flow(self) -> Flow:
         """The way to the P-CSCF; a registration that is refreshed may have put another in its place."""
         return self._agent.security.latest(self._flow)
+
+    @property
+    def contact(self) -> str:
+        """Our Contact in its dialogs."""
+        return self._agent.contact(self.flow, self._impu)
 
     # What each side says for itself -----------------------------------------------------------------------------------
 
@@ -175,7 +181,7 @@ class Session:
         elif is_invite:
             body = negotiation.offer()
         leg.dialog.refresh_target(request)
-        response = self._agent.answer(request, 200, flow=self.flow, body=body)
+        response = self._agent.answer(request, 200, contact=self.contact, body=body)
         effects = self._agent.transactions.respond(transaction, response, now)
         if is_invite:
             self._acceptance = Acceptance(response, transaction, leg, self._agent, now)
@@ -249,6 +255,11 @@ class Session:
         if not acceptance.is_due(now):
             return []
         return self._agent.transactions.respond(acceptance.transaction, acceptance.response, now)
+
+    def cut(self, now: float, reason: str) -> list[Effect]:
+        """The way to the far end is gone: it ends here, and nobody else can be told."""
+        self._acceptance, self._goodbye, self._is_bye_due = None, None, False
+        return self._end("network", now, reason=reason)
 
     # Pieces -----------------------------------------------------------------------------------------------------------
 

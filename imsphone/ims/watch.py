@@ -172,7 +172,7 @@ class Watch:
             ("To", f"<{own}>"),
             ("Call-ID", agent.ids.call_id()),
             ("CSeq", "1 SUBSCRIBE"),
-            ("Contact", agent.contact(binding.flow)),
+            ("Contact", agent.contact(binding.flow, own)),
             ("P-Preferred-Identity", str(NameAddr(Uri.parse(own)))),
             ("Event", "reg"),
             ("Accept", REGINFO),
@@ -209,6 +209,7 @@ class Watch:
         if not self._known.apply(document):
             return self._again(now)  # RFC 3680 5.1: fetch the full state
         is_own = self._agent.is_own_contact
+        self._agent.gruus.seen(self._known.gruus(is_own))
         told = RegistrationSeen(at=now, identities=self._known.as_json(is_own))
         sighting = self._known.sighting(is_own)
         return [Tell(told), *(self._seen(sighting, now) if sighting is not None and self._binding else [])]

@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from imsphone.ipsec.sa import Associations, Protect, Release
+from imsphone.ipsec.sa import Associations, Prolong, Protect, Release
 from imsphone.ipsec.shield import ESP_PORT, Packet
 from imsphone.lab.connection import Connection, Connections
 from imsphone.lab.link import Link
@@ -358,15 +358,14 @@ class World:
         if answer is not None:
             return answer(question)
         if isinstance(question, Resolve):
-            return self._resolve(member, question)
+            return tuple(flow for one in question.single for flow in self._resolve(member, one))
         if isinstance(question, OpenMedia):
             return self._open_media(member, question.host)
         if isinstance(question, Protect):
             return self._protect(member, question.associations)
         if isinstance(question, Release):
             member.shield.release(question.associations)
-            return True
-        return None
+        return True if isinstance(question, Prolong | Release) else None
 
     def _protect(self, member: _Member, associations: Associations) -> tuple[Transport, ...]:
         member.shield.protect(associations)
@@ -377,8 +376,6 @@ class World:
 
     def _resolve(self, member: _Member, question: Resolve) -> tuple[Flow, ...]:
         """Literals as they are, names by `names`; UDP before TCP where the question leaves it open."""
-        if question.others:
-            return tuple(flow for one in question.single for flow in self._resolve(member, one))
         try:
             ipaddress.ip_address(question.host)
             remotes = [Address(question.host, question.port or 5060)]

@@ -3,8 +3,10 @@
     Phone ── authenticate(RAND, AUTN) ──▶ Card ── dialogue ──▶ pyscard ──▶ pcscd ──▶ reader ──▶ card
              in a thread of its own        │ one transaction, so that nobody speaks in between
 
-A card is slow (a tenth of a second for a challenge), so whoever has an event loop calls this from a thread. A card that
-was taken out and put in again is taken up again, if it is the same one: its ICCID says so before any PIN is given.
+A card may be slow, so whoever has an event loop calls this from a thread. A card that was taken out and put in again is
+taken up again, if it is the same one: its ICCID says so before any PIN is given.
+
+PIN, CK and IK cross the reader in the clear, and `pcscd --apdu` writes them into its log; nothing here does.
 """
 
 from __future__ import annotations
@@ -24,18 +26,15 @@ from imsphone.usim.subscription import Subscription
 from imsphone.usim.uicc import Uicc
 
 T = TypeVar("T")
+PATIENCE_S = 10.0  # with another program that has the card for itself
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A reader that PC/SC knows, and the ATR of the card in it, empty where there is none."""
+    """A reader that PC/SC knows; `has_card`: something is in it, whether it answers or not."""
 
     name: str
-    atr: bytes
-
-    @property
-    def has_card(self) -> bool:
-        return bool(self.atr)
+    has_card: bool
 
 
 def readers() -> list[Reader]:
@@ -63,6 +62,7 @@ class Card:
         self._context = _Context()
         self._wish = wish
         self._link: _Link | None = None
+        self._is_closed = False
         try:
             self._link = self._connect()
             self.reader = self._link.reader
@@ -90,6 +90,7 @@ class Card:
     def close(self) -> None:
         """Leaves the card to others. Nothing is asked of it afterwards."""
         with self._lock:
+            self._is_closed = True
             if self._link is not None:
                 self._link.close()
             self._link = None
@@ -105,13 +106,19 @@ class Card:
         return _Link(self._context, choose(self._wish, self._context.readers()))
 
     def _take_up_again(self) -> _Link:
-        if self._context.is_closed:
+        if self._is_closed:
             raise CardError(f"the card in {self.reader} is not in use any more")
+        self._context.close()  # the service may be another one by now
+        self._context = _Context()
         link = self._connect()
-        number = self.subscription.iccid
-        if number is None or link.converse(self._uicc.iccid()) != number:
+        try:
+            number = link.converse(self._uicc.iccid())
+            if number is None or number != self.subscription.iccid:
+                raise CardError(f"another card is in {link.reader} now: start again to use it")
+        except CardError:
             link.close()
-            raise CardError(f"another card is in {link.reader} now: start again to use it")
+            raise
+        self.reader = link.reader
         return link
 
 
@@ -147,7 +154,6 @@ class _Context:
                 "(on Debian after apt-get install pcscd libpcsclite-dev gcc)"
             ) from None
         self.scard: Any = scard
-        self.is_closed = False
         code, self.handle = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
         self.expect(code)
 
@@ -159,10 +165,7 @@ class _Context:
         self.expect(code)
         code, states = scard.SCardGetStatusChange(self.handle, 0, [(name, scard.SCARD_STATE_UNAWARE) for name in names])
         self.expect(code)
-        return [
-            Reader(name, bytes(atr) if state & scard.SCARD_STATE_PRESENT else b"")
-            for name, state, atr in states  # a card that does not answer at all has no ATR, and counts as none
-        ]
+        return [Reader(name, bool(state & scard.SCARD_STATE_PRESENT)) for name, state, _ in states]
 
     def expect(self, code: int, reader: str = "the reader") -> None:
         """Raises CardError where `code` is not success."""
@@ -177,9 +180,8 @@ class _Context:
         return f"{reader} does not do it: PC/SC says {self.scard.SCardGetErrorMessage(code).rstrip('.')} ({code:08X})"
 
     def close(self) -> None:
-        if not self.is_closed:
-            self.is_closed = True
-            self.scard.SCardReleaseContext(self.handle)
+        """Afterwards it is good for nothing; twice does no harm."""
+        self.scard.SCardReleaseContext(self.handle)
 
     def __enter__(self) -> Self:
         return self
@@ -205,19 +207,28 @@ class _Link:
     def converse(self, dialogue: Dialogue[T]) -> T:
         """Runs a dialogue as one transaction."""
         scard = self._context.scard
-        code = scard.SCardBeginTransaction(self._handle)
+        code = self._begin()
         if code == scard.SCARD_W_RESET_CARD:  # another program did that
             code, self._protocol = scard.SCardReconnect(
                 self._handle, scard.SCARD_SHARE_SHARED, self._both, scard.SCARD_LEAVE_CARD
             )
             self._expect(code)
-            code = scard.SCardBeginTransaction(self._handle)
+            code = self._begin()
         self._expect(code)
         protocol: CardProtocol = "T=0" if self._protocol == scard.SCARD_PROTOCOL_T0 else "T=1"
         try:
             return converse(dialogue, self._transmit, protocol)
         finally:
             scard.SCardEndTransaction(self._handle, scard.SCARD_LEAVE_CARD)
+
+    def _begin(self) -> int:
+        """Waits for a program that has the card for itself, which PC/SC would do for ever."""
+        scard = self._context.scard
+        codes: list[int] = []
+        begin = threading.Thread(target=lambda: codes.append(scard.SCardBeginTransaction(self._handle)), daemon=True)
+        begin.start()
+        begin.join(PATIENCE_S)
+        return codes[0] if codes else int(scard.SCARD_E_SHARING_VIOLATION)  # disconnected, it gives up too
 
     def _transmit(self, command: bytes) -> bytes:
         scard = self._context.scard

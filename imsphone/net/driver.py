@@ -31,7 +31,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from imsphone.errors import ImsPhoneError, NetworkError
-from imsphone.ipsec.sa import Protect, Release
+from imsphone.ipsec.sa import Prolong, Protect, Release
 from imsphone.machine import Address, Ask, Effect, Flow, Machine, Resolve, Send, Transport
 from imsphone.net.addresses import family_of, local_host
 from imsphone.net.flows import Flows
@@ -82,7 +82,8 @@ class Driver:
         self.name = name
         self.now = clock
         self._loop = asyncio.get_running_loop()
-        own: dict[type, Answer] = {Resolve: self._resolve, Protect: self._protect, Release: self._release}
+        own: dict[type, Answer] = {Resolve: self._resolve}
+        own |= {Protect: self._protect, Prolong: self._prolong, Release: self._release}
         self._answers: dict[type, Answer] = own | dict(answers or {})
         self._on_event = on_event
         self._on_trouble = on_trouble
@@ -111,6 +112,12 @@ class Driver:
         """
         self._is_bound = True
         return self._open(Address(host, port)).local
+
+    def leave(self, host: str | None) -> None:
+        """The own address is another: all sockets close, and later ones open at `host` (None: as routes say)."""
+        self._local = (host, self._local[1])
+        for address in list(self._flows):
+            self._flows.pop(address).close()
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -291,6 +298,11 @@ class Driver:
     def _protect(self, question: Protect) -> tuple[Transport, ...]:
         """Raises NetworkError where this machine cannot protect."""
         return self._protection.protect(question.associations)
+
+    def _prolong(self, question: Prolong) -> bool:
+        """Raises NetworkError where this machine refuses."""
+        self._protection.prolong(question.associations, question.until - self.now())
+        return True
 
     def _release(self, question: Release) -> bool:
         self._protection.release(question.associations)

@@ -68,6 +68,9 @@ class Sealing:
         self._called = {way: flows for way, flows in self._called.items() if not {*way[1:]} & {*gone}}
         self._shield.release(associations)
 
+    def prolong(self, associations: Associations, lifetime_s: float) -> None:
+        """What is kept here is kept until it is released, or this program ends."""
+
     def send(self, data: bytes, flow: Flow) -> None:
         """One message, sealed; lost where its associations are gone, and never in the clear instead."""
         self._outlets.note("sent", flow, data, True)

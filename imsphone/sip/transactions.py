@@ -314,6 +314,11 @@ class Transactions:
             self._arm(server)
         return effects
 
+    def drop(self) -> None:
+        """The own address is gone: nothing that is under way gets anywhere, and nobody is told of it."""
+        for held in (self._clients, self._servers, self._cancels, self._alarms):
+            held.clear()
+
     def tick(self, now: float) -> list[Effect]:
         """Runs every alarm that is due."""
         effects: list[Effect] = []

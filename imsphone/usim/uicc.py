@@ -158,8 +158,9 @@ class Uicc:
         """All records of a file, none where it is not there or not for us."""
         found: list[bytes] = []
         fcp = yield from self._select_file(number)
-        for record in range(1, min(fcp.records, _MOST_RECORDS) + 1 if fcp else 1):
-            assert fcp is not None
+        if fcp is None:
+            return found
+        for record in range(1, min(fcp.records, _MOST_RECORDS) + 1):
             command = Command(READ_RECORD, record, 0x04, le=min(fcp.record_bytes, _PART_BYTES))  # 11.1.5: absolute
             response = yield from self._with_pin(command)
             if not response.has_data:

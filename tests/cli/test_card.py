@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -37,10 +38,11 @@ def test_a_phone_whose_sim_is_a_card_says_the_same(run: Run, tmp_path: Path, wit
         assert "pyscard" in said.err
 
 
-def test_without_a_service_or_a_reader_it_is_one_sentence(run: Run) -> None:
+@pytest.mark.skipif(importlib.util.find_spec("smartcard") is None, reason="needs pyscard (extra card)")
+def test_without_a_service_it_says_which_to_start(run: Run) -> None:
     said = run("card", "--json", environment=NO_SERVICE)
     assert said.code == 4
-    assert json.loads(said.out)["error"] == "CardError"
+    assert "start pcscd" in json.loads(said.out)["sentence"]
 
 
 def test_a_pin_is_never_on_the_command_line(run: Run) -> None:
@@ -64,3 +66,10 @@ def test_a_profile_with_a_card_is_shown_without_touching_it(run: Run, tmp_path: 
     assert said.code == 0
     assert 'sim = "card:Alcor"' in said.out
     assert "the card says" in said.out
+
+
+def test_only_a_sim_in_software_can_be_put_into_the_virtual_reader(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "card.toml").write_text('sim = "card:"\n')
+    said = run("card", "--insert", "card.toml")
+    assert (said.code, said.is_one_sentence) == (2, True)
+    assert "k or opc is missing" in said.err

@@ -28,7 +28,7 @@ from .conftest import Run
 def test_help_names_every_command(run: Run) -> None:
     said = run("--help")
     assert said.code == 0
-    for name in ("demo", "register", "call", "lab", "trace", "doctor", "profile"):
+    for name in ("demo", "register", "call", "lab", "trace", "doctor", "card", "profile"):
         assert f"\n  {name} " in said.out
 
 

@@ -1,6 +1,6 @@
 """Our phone and a core that others wrote, with associations that the Linux kernel keeps: nothing of IPsec is shared.
 
-What Kamailio can: HMAC over AES-CBC or over nothing. There is one guest and one core for all that is tried here.
+What Kamailio can: HMAC over AES-CBC or over nothing, by UDP and by TCP. There is one guest and one core for all of it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import pytest
 from tests.interop.core.ipsec import IpsecCore, missing
 
 SUITES = ("hmac-sha-1-96/null", "hmac-md5-96/null", "hmac-sha-1-96/aes-cbc")
+LIVES = [*((suite, "UDP") for suite in SUITES), (SUITES[0], "TCP")]
 RECOVERY_S = 15.0
 # A phone that comes back from the same address within seconds gets the associations that it had: so others each time.
-PHONES = [(101 + 2 * number, 102 + 2 * number) for number in range(len(SUITES) + 1)]
+PHONES = [(101 + 2 * number, 102 + 2 * number) for number in range(len(LIVES) + 1)]
 
 pytestmark = [pytest.mark.interop, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 
@@ -25,9 +26,12 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IpsecCore]:
         yield core
 
 
-@pytest.mark.parametrize(("suite", "hosts"), list(zip(SUITES, PHONES, strict=False)), ids=SUITES)
-def test_a_life_inside_esp(core: IpsecCore, suite: str, hosts: tuple[int, int]) -> None:
-    said = core.ask(do="live", suite=suite, hosts=hosts)
+@pytest.mark.parametrize(
+    ("suite", "transport", "hosts"), [(*one, hosts) for one, hosts in zip(LIVES, PHONES, strict=False)]
+)
+def test_a_life_inside_esp(core: IpsecCore, suite: str, transport: str, hosts: tuple[int, int]) -> None:
+    said = core.ask(do="live", suite=suite, hosts=hosts, profile={"transport": transport})
+    assert said["alice asks by"] == [transport]  # this P-CSCF asks by UDP all the same, and we take both
     assert said["alice registers"] == said["bob registers"] == said["alice refreshes"] == suite
     assert said["alice is seen"]
     assert set(said["alice is seen"]) == {"active"}

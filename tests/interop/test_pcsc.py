@@ -33,7 +33,7 @@ from imsphone.profile import Profile, Secret
 from imsphone.testing.served import ServedLab
 from imsphone.testing.uicc import SoftUicc
 from imsphone.testing.vpcd import Inserted
-from imsphone.usim.aka import Algorithms, Vector, open_auts
+from imsphone.usim.aka import Algorithms, MacFailure, NoAnswer, Vector, open_auts
 from imsphone.usim.isim import Isim, SqnMemory
 
 DRIVER = Path("/usr/lib/pcsc/drivers/serial/libifdvpcd.so")
@@ -66,23 +66,37 @@ def until(is_so: Any, seconds: float = 10.0) -> None:
         time.sleep(0.02)
 
 
+class Daemon:
+    """A pcscd of our own."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+
+    def start(self) -> None:
+        with open(self._log, "a") as log:
+            self._process = subprocess.Popen(["pcscd", "--foreground"], stdout=log, stderr=log)
+        until(has_virtual_reader)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+
 @pytest.fixture(scope="module", autouse=True)
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon | None]:
     if has_virtual_reader():
-        yield
+        yield None
         return
     if has_service():
         pytest.skip("the pcscd that runs here has no virtual reader: restart it")
     if os.geteuid() != 0 or shutil.which("pcscd") is None:
         pytest.skip("needs root to start pcscd, or a pcscd with a virtual reader that runs already")
-    with open(tmp_path_factory.mktemp("pcscd") / "log", "w") as log:
-        daemon = subprocess.Popen(["pcscd", "--foreground"], stdout=log, stderr=log)
-        try:
-            until(has_virtual_reader)
-            yield
-        finally:
-            daemon.terminate()
-            daemon.wait(10)
+    daemon = Daemon(tmp_path_factory.mktemp("pcscd") / "log")
+    try:
+        daemon.start()
+        yield daemon
+    finally:
+        daemon.stop()
 
 
 class Slot:
@@ -96,6 +110,8 @@ class Slot:
         return any(one.has_card for one in readers() if VIRTUAL in one.name)
 
     def insert(self, card: SoftUicc) -> SoftUicc:
+        if self._inserted is not None:
+            self._inserted.take_out()
         self._inserted = Inserted(card)
         self._inserted.__enter__()
         until(lambda: self.has_card)
@@ -276,8 +292,41 @@ async def test_a_card_that_another_program_reset_is_asked_once_more(lab: ServedL
         _, handle, _ = scard.SCardConnect(context, reader.reader, scard.SCARD_SHARE_SHARED, both)
         assert scard.SCardDisconnect(handle, scard.SCARD_RESET_CARD) == scard.SCARD_S_SUCCESS
         scard.SCardReleaseContext(context)
-        assert "MacFailure" in repr(reader.authenticate(bytes(16), bytes(16)))
+        assert reader.authenticate(bytes(16), bytes(16)) == MacFailure()
     assert card.tries_left == 3
+
+
+async def test_who_has_the_card_for_himself_is_waited_for_and_named(
+    lab: ServedLab, slot: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from smartcard import scard
+
+    slot.insert(card_of(lab))
+    with Card(VIRTUAL) as reader:
+        _, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
+        both = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
+        _, handle, _ = scard.SCardConnect(context, reader.reader, scard.SCARD_SHARE_SHARED, both)
+        assert scard.SCardBeginTransaction(handle) == scard.SCARD_S_SUCCESS
+        monkeypatch.setattr("imsphone.net.card.PATIENCE_S", 0.1)
+        assert "another program has the card" in str(reader.authenticate(bytes(16), bytes(16)))
+        monkeypatch.undo()
+        scard.SCardEndTransaction(handle, scard.SCARD_LEAVE_CARD)
+        assert reader.authenticate(bytes(16), bytes(16)) == MacFailure()
+        scard.SCardReleaseContext(context)
+
+
+async def test_a_service_that_goes_and_comes_back(lab: ServedLab, slot: Slot, service: Daemon | None) -> None:
+    if service is None:
+        pytest.skip("this pcscd is not ours to stop")
+    card = card_of(lab)
+    slot.insert(card)
+    with Card(VIRTUAL) as reader:
+        service.stop()
+        assert isinstance(reader.authenticate(bytes(16), bytes(16)), NoAnswer)
+        assert "start pcscd" in str(reader.authenticate(bytes(16), bytes(16)))
+        service.start()
+        slot.insert(card)
+        assert reader.authenticate(bytes(16), bytes(16)) == MacFailure()
 
 
 def test_a_card_that_goes_in_the_middle_of_a_command_is_a_sentence(lab: ServedLab, slot: Slot) -> None:
@@ -292,7 +341,7 @@ def test_a_card_that_goes_in_the_middle_of_a_command_is_a_sentence(lab: ServedLa
             return answer(command)
 
         card.answer = vanish  # type: ignore[method-assign]
-        assert "NoAnswer" in repr(reader.authenticate(bytes(16), bytes(16)))
+        assert isinstance(reader.authenticate(bytes(16), bytes(16)), NoAnswer)
 
 
 # A reader that others wrote ------------------------------------------------------------------------------------------

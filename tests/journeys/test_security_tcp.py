@@ -292,10 +292,11 @@ async def test_sec_14_who_may_not_open_a_device_hears_it_before_anything_is_sent
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr("imsphone.phone.raw_socket", lambda host: socket.socket())
+    monkeypatch.setattr("imsphone.net.choice.raw_socket", lambda host: socket.socket())
     monkeypatch.setattr("imsphone.net.tunnel.open_tun", refuse)
     monkeypatch.setenv(ENVIRONMENT, "/nonexistent")
-    async with Phone(replace(lab.profile("alice"), security="ipsec", transport="tcp"), isim=lab.isim("alice")) as alice:
+    keys = {"security": "ipsec", "ipsec_by": "own", "transport": "tcp"}
+    async with Phone(replace(lab.profile("alice"), **keys), isim=lab.isim("alice")) as alice:
         with pytest.raises(NetworkError, match=r"TUN device.*imsphone-sa"):
             await alice.register()
         assert len(alice.trace) == 0

@@ -66,8 +66,11 @@ class IpsecCore:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._phones.communicate(timeout=20)
-        self.guest.__exit__(kind, error, trace)
+        try:
+            self._phones.communicate(timeout=20)
+        finally:
+            self._phones.kill()
+            self.guest.__exit__(kind, error, trace)
 
     def ask(self, **order: Any) -> dict[str, Any]:
         """What the phones did; raises AssertionError with their ladder where they could not."""

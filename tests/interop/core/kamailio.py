@@ -6,7 +6,8 @@
                                                      far end .50        the lab's answering machine
 
 All of it lives on one loopback network (or on another that the caller made) and asks no DNS. The files beside this one
-are the nodes' configuration; `@NAME@` in them is filled in. What the nodes say goes to `FOLDER/NODE.log`.
+are the nodes' configuration; `@NAME@` in them is filled in. What the nodes say goes to `FOLDER/NODE.log`, and with the
+environment's KAMAILIO_DEBUG=3 they say all that they do.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from imsphone.lab.network import Account, Network
+from imsphone.lab.network import Network
 from imsphone.lab.serve import Lab, serve
 from imsphone.lab.subscriber import Subscriber
 from imsphone.machine import Machine
@@ -69,26 +70,20 @@ class HomeNetwork(Network):
 class Core:
     """The core, from `with` to its end. `nodes` are the CSCFs that run here, the others somebody else starts."""
 
-    def __init__(
-        self,
-        folder: Path,
-        base: str = "127.0.3",
-        nodes: tuple[str, ...] = tuple(NODES),
-        accounts: tuple[Account, ...] | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, base: str = "127.0.3", nodes: tuple[str, ...] = tuple(NODES)) -> None:
         self.base = base
-        self.network = HomeNetwork(seed=b"core", base=base, accounts=accounts)
+        self.network = HomeNetwork(seed=b"core", base=base)
         self._folder = folder
         self._nodes = nodes
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._lab: Lab | None = None
 
     # From its start to its end ----------------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
         write(self._folder, self.base, self.network.realm)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._serving = serve(self.network)
         try:

@@ -2,7 +2,7 @@
 
 One order a line; the answer is what each step brought, as a JSON object:
 
-    {"do": "live", "suite": "hmac-sha-1-96/null", "hosts": [101, 102]}
+    {"do": "live", "suite": "hmac-sha-1-96/null", "hosts": [101, 102], "profile": {"transport": "TCP"}}
     {"do": "survive", "suite": "hmac-sha-1-96/null", "hosts": [109, 110], "restart": "/a/file", "after_s": 6}
     {"do": "measure", "suite": "hmac-sha-1-96/null", "hosts": [111, 112]}
 """
@@ -102,7 +102,7 @@ async def measure(said: dict[str, Any], alice: Phone) -> None:
 
 async def obey(core: Core, order: dict[str, Any]) -> dict[str, Any]:
     said: dict[str, Any] = {}
-    keys = {"security": "ipsec", "security_suites": (order["suite"],), "expires_s": 600}
+    keys = {"security": "ipsec", "security_suites": (order["suite"],), "expires_s": 600} | order.get("profile", {})
     alice = core.phone("alice", order["hosts"][0], **keys, keep_alive_s=KEEP_ALIVE_S if "restart" in order else 0)
     told: list[Event] = []
     alice.on(told.append)
@@ -120,6 +120,9 @@ async def obey(core: Core, order: dict[str, Any]) -> dict[str, Any]:
         open_ = [record.data.split(b" ", 1)[0].decode() for record in alice.trace
                  if record.protocol == "SIP" and record.direction == "sent" and not record.is_protected]  # fmt: skip
         said["alice sent in the clear"] = open_
+        asked = [record for record in alice.trace if record.protocol == "SIP" and record.direction == "sent"
+                 and not record.data.startswith(b"SIP/")]  # fmt: skip
+        said["alice asks by"] = sorted({record.flow.transport for record in asked})
         said["ladder"] = f"{alice.ladder()}\n{bob.ladder()}"
     return said
 
