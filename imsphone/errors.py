@@ -5,7 +5,9 @@
     ├─ StateError              not now: names the state and what is allowed
     ├─ Rejected                the network said no: .status .reason .retry_after_s .response
     │  ├─ RegistrationRejected
-    │  └─ CallRejected
+    │  ├─ CallRejected
+    │  └─ TextRejected
+    ├─ TextTooLong             more than one MESSAGE may carry over UDP
     ├─ NetworkError            nothing resolves, nothing answers: .tried lists what was asked
     ├─ AuthenticationError     the network did not prove itself, or refuses our proof
     ├─ CardError               a card or its reader: not there, taken out, wants its PIN, cannot do it
@@ -56,6 +58,14 @@ class RegistrationRejected(Rejected):
 
 class CallRejected(Rejected):
     """The call was not taken: busy, declined, no answer, no such user."""
+
+
+class TextRejected(Rejected):
+    """The text was not taken: no such user, not there, not allowed."""
+
+
+class TextTooLong(ImsPhoneError):
+    """The text is longer than one MESSAGE may carry; the sentence says by how much."""
 
 
 class NetworkError(ImsPhoneError):

@@ -14,14 +14,21 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Self, TypeVar
 
 from imsphone.audio.endpoint import Audio
 from imsphone.audio.loop import MediaLoop
 from imsphone.audio.null import silence
 from imsphone.call import Call
-from imsphone.errors import AuthenticationError, ImsPhoneError, NetworkError, RegistrationRejected, StateError
+from imsphone.errors import (
+    AuthenticationError,
+    ImsPhoneError,
+    NetworkError,
+    RegistrationRejected,
+    StateError,
+    TextRejected,
+)
 from imsphone.events import (
     CallEnded,
     CallIncoming,
@@ -31,6 +38,9 @@ from imsphone.events import (
     MediaMeasured,
     Registered,
     RegistrationFailed,
+    TextDelivered,
+    TextFailed,
+    TextReceived,
 )
 from imsphone.ims.identity import Identity
 from imsphone.ims.ue import Ue
@@ -40,15 +50,18 @@ from imsphone.machine import Address, Authenticate, Ids, OpenMedia
 from imsphone.net.card import Card, open_card
 from imsphone.net.driver import Driver
 from imsphone.net.esp import raw_socket
+from imsphone.net.tun import close_tun
+from imsphone.net.tunnel import tun_for
 from imsphone.profile import Profile, Secret
 from imsphone.store import StoredIsim, open_isim, open_secret
 from imsphone.trace import Direction, Trace
 from imsphone.usim.aka import NoAnswer, Outcome
 from imsphone.usim.isim import Isim
+from imsphone.waiting import Watch, within
 
 E = TypeVar("E", bound=Event)
-T = TypeVar("T")
 SETTLE_S = 1.0
+_MOST_TEXTS = 1000  # that nobody asks for: the oldest is dropped then
 _SETTLED = (Registered, RegistrationFailed, Deregistered)
 _log = logging.getLogger("imsphone.phone")
 
@@ -82,11 +95,12 @@ class Phone:
         self._password = password
         self._listeners: list[Callable[[Event], None]] = []
         self._incoming: asyncio.Queue[Call] = asyncio.Queue()
+        self._texts: asyncio.Queue[TextReceived] = asyncio.Queue(_MOST_TEXTS)
         self._media = MediaLoop(on_measured=self._measured, on_packet=self._packet, link=link)
         self._ports: dict[str, Address] = {}  # opened, by call
         self._trouble: ImsPhoneError | None = None
         self._crash: Exception | None = None
-        self._watches: set[_Watch] = set()
+        self._watches: set[Watch] = set()
         self._is_open = False
         self._is_proving = False  # our answer to a challenge is under way
 
@@ -150,11 +164,13 @@ class Phone:
         """Registers with the network; it refreshes itself from then on.
 
         Raises RegistrationRejected, AuthenticationError, NetworkError; the last also where the profile insists on IPsec
-        and this machine cannot send it, before anything else is.
+        and this machine cannot send it, or no TCP inside it where that is insisted on, before anything else is.
         """
         self._expect_open()
         if self.profile.security == "ipsec":
             raw_socket(self.profile.local_host or "127.0.0.1").close()
+            if self.profile.transport == "TCP":
+                close_tun(tun_for(self.profile.local_host or "127.0.0.1"))
         self._trouble = None
         with self._watch(Registered, RegistrationFailed) as watch:
             self.do(self._ue.register)
@@ -201,9 +217,29 @@ class Phone:
     async def incoming(self, timeout: float | None = None) -> Call:
         """The next call that comes in and is still there. Raises TimeoutError."""
         while True:
-            call = await _within(timeout, self._incoming.get(), "no call came in")
+            call = await within(timeout, self._incoming.get(), "no call came in")
             if call.state != "ended":
                 return call
+
+    async def text(self, target: str, body: str) -> TextDelivered:
+        """Sends a text to a number, a user of the home domain or a SIP address; returns once it is taken.
+
+        Raises TextRejected, NetworkError, TextTooLong, StateError where the phone is not registered, and ParseError
+        where `target` is no address.
+        """
+        self._expect_open()
+        key, effects = self._ue.text(target, body, self._driver.now())
+        with self._watch(TextDelivered, TextFailed, text=key) as watch:
+            self._driver.perform(effects)
+            event = await watch.first()
+        if isinstance(event, TextFailed):
+            raise _text_error(event)
+        assert isinstance(event, TextDelivered)
+        return event
+
+    async def incoming_text(self, timeout: float | None = None) -> TextReceived:
+        """The next text that comes in, or has come in and was not asked for yet. Raises TimeoutError."""
+        return await within(timeout, self._texts.get(), "no text came in")
 
     # Sees -------------------------------------------------------------------------------------------------------------
 
@@ -230,7 +266,7 @@ class Phone:
     async def until(self, kind: type[E], timeout: float | None = None) -> E:
         """The next event of this kind. Raises TimeoutError."""
         with self._watch(kind) as watch:
-            event = await _within(timeout, watch.first(), f"{kind.__name__} did not happen")
+            event = await within(timeout, watch.first(), f"{kind.__name__} did not happen")
         assert isinstance(event, kind)
         return event
 
@@ -287,6 +323,10 @@ class Phone:
             case CallIncoming():
                 call = self.calls[event.call] = Call(self, event.call, "incoming", event.remote)
                 self._incoming.put_nowait(call)
+            case TextReceived():
+                if self._texts.full():
+                    self._texts.get_nowait()
+                self._texts.put_nowait(event)
         key = getattr(event, "call", None)
         if key is not None and (call_of := self.calls.get(key)) is not None:
             call_of.apply(event)
@@ -320,48 +360,14 @@ class Phone:
         if not self._is_open:
             raise StateError("This phone is closed; use it inside `async with Phone(profile) as phone:`.")
 
-    def _watch(self, *kinds: type[Event]) -> _Watch:
-        return _Watch(self, kinds)
+    def _watch(self, *kinds: type[Event], text: str = "") -> Watch:
+        return Watch(self.on, self._watches, kinds, text)
 
 
-class _Watch:
-    """Listens for the first event of some kinds while a `with` lasts, so that none can slip by."""
-
-    def __init__(self, phone: Phone, kinds: tuple[type[Event], ...]) -> None:
-        self._phone = phone
-        self._kinds = kinds
-        self._found: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
-
-    def __enter__(self) -> Self:
-        self._stop = self._phone.on(self._hear)
-        self._phone._watches.add(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop()
-        self._phone._watches.discard(self)
-        self._found.cancel()
-
-    def fail(self, error: Exception) -> None:
-        """No event will come."""
-        if not self._found.done():
-            self._found.set_exception(error)
-
-    def _hear(self, event: Event) -> None:
-        is_final = not isinstance(event, RegistrationFailed) or event.is_final
-        if isinstance(event, self._kinds) and is_final and not self._found.done():
-            self._found.set_result(event)
-
-    async def first(self) -> Event:
-        return await self._found
-
-
-async def _within(timeout_s: float | None, awaited: Coroutine[Any, Any, T], what: str) -> T:
-    """Its result, or TimeoutError with a sentence."""
-    try:
-        return await asyncio.wait_for(awaited, timeout_s)
-    except TimeoutError:
-        raise TimeoutError(f"{what} within {timeout_s:g} s") from None
+def _text_error(event: TextFailed) -> TextRejected | NetworkError:
+    if event.status is None:
+        return NetworkError(event.sentence)
+    return TextRejected(event.status, event.reason, explanation=event.sentence, retry_after_s=event.retry_after_s)
 
 
 def registration_error(event: RegistrationFailed) -> RegistrationRejected | AuthenticationError | NetworkError:

@@ -28,7 +28,7 @@ LAYERS = (
     ("sdp", "rtp", "usim", "ipsec"),
     ("ims", "lab", "media"),
     ("net", "audio", "store", "lab.serve"),
-    ("phone", "call", ""),  # "": imsphone/__init__.py, the shop window
+    ("phone", "call", "waiting", ""),  # "": imsphone/__init__.py, the shop window
     ("rpc",),
     ("cli", "testing"),
 )

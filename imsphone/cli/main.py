@@ -25,6 +25,7 @@ from imsphone.errors import (
     ProfileError,
     Rejected,
     StateError,
+    TextTooLong,
 )
 
 # name → what `--help` says of it; the command itself is `command` in imsphone/cli/NAME.py.
@@ -32,6 +33,7 @@ _COMMANDS = {
     "demo": "Bring up a network, register two phones by IMS AKA, call, talk, and show it all.",
     "register": "Register with a network and say what it answered.",
     "call": "Call somebody: with the sound card, or with files.",
+    "text": "Send a text, and show what comes back.",
     "lab": "Run the built-in IMS network until Ctrl-C.",
     "trace": "Draw the ladder of a recorded trace, or turn it into pcapng.",
     "playout": "Replay recorded arrivals or a capture through the playout buffer, and measure it.",
@@ -50,6 +52,7 @@ _EXITS: tuple[tuple[type[BaseException], int], ...] = (
     (Rejected, 1),
     (ProfileError, 2),
     (StateError, 2),
+    (TextTooLong, 2),
     (ParseError, 2),
     (click.UsageError, 2),
     (ImsPhoneError, 1),

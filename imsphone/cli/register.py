@@ -12,7 +12,7 @@ import click
 
 from imsphone.cli.outputs import TRACE_FILE
 from imsphone.cli.run import run, signalled
-from imsphone.cli.say import say
+from imsphone.cli.say import plain, say
 from imsphone.events import (
     Deregistered,
     Event,
@@ -20,6 +20,7 @@ from imsphone.events import (
     RegistrationFailed,
     RegistrationSeen,
     RegistrationUnseen,
+    TextReceived,
     Violated,
 )
 
@@ -128,5 +129,7 @@ def _tell(event: Event) -> None:
             say(f"Refreshed for {event.expires_s} s.")
         case RegistrationFailed(is_final=False):
             click.echo(event.sentence, err=True)
+        case TextReceived():
+            say(f"Text from {plain(event.remote)}: {plain(event.body)}")
         case Violated():
             click.echo(f"The network broke {event.clause}: {event.what} ({event.did}).", err=True)

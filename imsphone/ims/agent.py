@@ -11,6 +11,7 @@ Which field stands where (TS 24.229 5.1.1.2.1, 5.1.2A.1.1, 5.1.3.1):
     P-Access-Network-Info     refresh     yes         not ACK, CANCEL    in a dialog, not to CANCEL
     Security-Verify           refresh     yes         not ACK, CANCEL    no                               with IPsec
 
+A MESSAGE has what an INVITE has but for Contact (RFC 3428 4) and what speaks of calls.
 The instance-id names the device, often by its IMEI: it goes to the registrar and to nobody else (RFC 7255).
 """
 
@@ -31,13 +32,14 @@ from imsphone.sip.timers import RFC_3261, TS_24_229
 from imsphone.sip.transactions import Transactions
 from imsphone.sip.uri import Uri
 
-METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "OPTIONS", "NOTIFY")
+METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "OPTIONS", "NOTIFY", "MESSAGE")
 OPTION_TAGS = ("100rel",)
 # A P-CSCF should have taken sec-agree out of what its other phones ask, and Kamailio's does not: no harm is in it.
 UNDERSTOOD = (*OPTION_TAGS, "sec-agree")
 SDP = "application/sdp"
+TEXT = "text/plain"
 # Methods that exist and that this phone does not take (405); what nobody defined is not implemented (501).
-_ELSEWHERE = ("INFO", "MESSAGE", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE")
+_ELSEWHERE = ("INFO", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE")
 
 _ALLOW = ", ".join(METHODS)
 _SUPPORTED = ", ".join(OPTION_TAGS)
@@ -69,8 +71,6 @@ class Agent:
             raise ProfileError(f'password is missing: auth = "digest" proves {identity.impi} by a password')
         if profile.security != "none" and profile.auth != "aka":
             raise ProfileError(f'security = "{profile.security}" takes its keys from a SIM: auth = "aka" goes with it')
-        if profile.security != "none" and profile.transport == "TCP":
-            raise ProfileError(f'security = "{profile.security}" is for UDP so far: leave transport = "tcp" out')
         self.profile = profile
         self.identity = identity
         self.ids = ids
@@ -169,6 +169,28 @@ class Agent:
             ),
         )
 
+    def message(self, target: Uri, binding: Binding, *, call_id: str, tag: str) -> Request:
+        """The MESSAGE of a text, yet without a body. It makes no dialog, so it has no Contact (RFC 3428 4)."""
+        own = NameAddr(Uri.parse(binding.impu), self.profile.display_name)
+        return Request(
+            "MESSAGE",
+            target,
+            Headers.of_canonical(
+                [
+                    ("Max-Forwards", "70"),
+                    *(("Route", value) for value in self.route(binding)),
+                    ("From", str(own.with_tag(tag))),
+                    ("To", f"<{target}>"),
+                    ("Call-ID", call_id),
+                    ("CSeq", "1 MESSAGE"),
+                    ("P-Preferred-Identity", str(own)),
+                    *self._access,
+                    *self.security.verify(),
+                    *self._name,
+                ]
+            ),
+        )
+
     @staticmethod
     def route(binding: Binding) -> list[str]:
         """The preloaded Route: the P-CSCF, then the Service-Route (TS 24.229 5.1.2A.1.1)."""
@@ -228,7 +250,7 @@ class Agent:
 
     def options(self, request: Request, status: int) -> Response:
         """What we can do (RFC 3261 11.2)."""
-        capabilities = (("Accept", SDP), ("Accept-Encoding", "identity"), ("Accept-Language", "en"))
+        capabilities = (("Accept", f"{SDP}, {TEXT}"), ("Accept-Encoding", "identity"), ("Accept-Language", "en"))
         headers = (("Allow", _ALLOW), ("Supported", _SUPPORTED), *capabilities)
         return self.answer(request, status, headers=headers)
 

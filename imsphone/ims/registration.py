@@ -150,7 +150,7 @@ class Registration(Proving):
         self._next_at = self._end_at = None
         host, port = agent.profile.pcscf_endpoint or Endpoint(agent.identity.home_domain, None)
         self.state = "resolving"
-        transport = "UDP" if self._security.is_wanted else agent.profile.transport
+        transport = agent.profile.transport or ("UDP" if self._security.is_wanted else None)
         self._asked = Ask(Resolve(host, port, transport, tuple(map(endpoint, agent.profile.other_pcscfs))), ABOUT)
         return [self._asked]
 

@@ -30,6 +30,7 @@ from imsphone.ims.registration import Registration
 from imsphone.ims.restoration import asks_for_registration
 from imsphone.ims.session import Session
 from imsphone.ims.target import target_of
+from imsphone.ims.text import OutgoingText, received
 from imsphone.ims.watch import Watch
 from imsphone.machine import Ask, Effect, Flow, Ids, OpenMedia, Tell
 from imsphone.profile import Profile, Secret
@@ -102,6 +103,19 @@ class Ue:
         self._keep(call)
         return call.key, call.begin()
 
+    def text(self, target: str, body: str, now: float) -> tuple[str, list[Effect]]:
+        """Sends a text to a number, a user of the home domain or an address; gives the text's key.
+
+        Raises StateError where the phone is not registered, ParseError where `target` is nothing to write to, and
+        TextTooLong where `body` needs more than one MESSAGE may have.
+        """
+        binding = self._registration.binding
+        if binding is None:
+            raise StateError("this phone is not registered: call register() first")
+        uri = target_of(target, self._agent.identity.home_domain)
+        text = OutgoingText(self._agent, binding, self._agent.ids.tag(), uri, body)
+        return text.key, text.begin(now)
+
     def answer_call(self, call: str, now: float) -> list[Effect]:
         """Takes a call that rings here. Raises StateError for any other."""
         return self._incoming(call).answer(now)
@@ -138,6 +152,7 @@ class Ue:
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
         """A datagram, or one message of a stream."""
+        self._agent.security.heard(flow)
         if is_stun(data):
             self._keepalive.heard(data, flow, now)
             return []
@@ -152,6 +167,7 @@ class Ue:
 
     def lost(self, flow: Flow, now: float) -> list[Effect]:
         """A flow carries nothing any more."""
+        self._agent.security.lost(flow)
         return self._route(self._transactions.lost(flow, now), now) + self._keepalive.lost(flow, now)
 
     def tick(self, now: float) -> list[Effect]:
@@ -187,7 +203,7 @@ class Ue:
                 leg = call.leg_of(event.request) if call else None
                 return call.acknowledged(event.request, leg, now) if call and leg else []
             owner = event.transaction.mark if isinstance(event, ResponseArrived | TransactionFailed) else None
-            if not isinstance(owner, Registration | Session | Watch | KeepAlive):
+            if not isinstance(owner, Registration | Session | Watch | KeepAlive | OutgoingText):
                 return []
             if isinstance(event, ResponseArrived):
                 effects = owner.responded(event.response, event.transaction, now)
@@ -249,6 +265,8 @@ class Ue:
             return self._transactions.respond(transaction, self._agent.options(request, status), now)
         if status != 200 or binding is None:
             return self._answer(transaction, status, now)
+        if request.method == "MESSAGE":
+            return received(transaction, self._agent, now)
         call = IncomingCall(self._agent, binding, self._agent.ids.tag(), transaction)
         transaction.mark = call
         self._keep(call)

@@ -32,7 +32,7 @@ from typing import Any, Self
 
 from imsphone.errors import ImsPhoneError, NetworkError
 from imsphone.ipsec.sa import Protect, Release
-from imsphone.machine import Address, Ask, Effect, Flow, Machine, Resolve, Send
+from imsphone.machine import Address, Ask, Effect, Flow, Machine, Resolve, Send, Transport
 from imsphone.net.addresses import family_of, local_host
 from imsphone.net.flows import Flows
 from imsphone.net.protection import Outlets, Protection
@@ -288,10 +288,9 @@ class Driver:
         """The security associations, and what has passed them."""
         return self._protection
 
-    def _protect(self, question: Protect) -> bool:
+    def _protect(self, question: Protect) -> tuple[Transport, ...]:
         """Raises NetworkError where this machine cannot protect."""
-        self._protection.protect(question.associations)
-        return True
+        return self._protection.protect(question.associations)
 
     def _release(self, question: Release) -> bool:
         self._protection.release(question.associations)

@@ -120,6 +120,10 @@ class Transactions:
         self._arm(transaction)
         return transaction, transaction.start()
 
+    def size_bytes(self, request: Request, flow: Flow) -> int:
+        """How long a request is that leaves on `flow`, our Via and all."""
+        return len(bytes(self._with_via(request, flow, "z9hG4bK" + 20 * "0")))
+
     def send(self, request: Request, flow: Flow) -> list[Effect]:
         """Sends a request without a transaction: the ACK of a 2xx (RFC 3261 13.2.2.4)."""
         branch = self._ids.branch()
@@ -182,8 +186,7 @@ class Transactions:
         return sent
 
     def _is_too_large(self, data: bytes, flow: Flow) -> bool:
-        is_bound = flow.local in self.protected or flow.local in self.udp_only
-        return flow.transport == "UDP" and len(data) > UDP_LIMIT_BYTES and not is_bound
+        return flow.transport == "UDP" and len(data) > UDP_LIMIT_BYTES and flow.local not in self.udp_only
 
     # In ---------------------------------------------------------------------------------------------------------------
 
