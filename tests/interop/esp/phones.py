@@ -4,7 +4,9 @@ python phones.py BASE udp|tcp SUITE ...        what both do with each suite; the
 """
 
 import asyncio
+import io
 import json
+import logging
 import sys
 from dataclasses import replace
 from typing import Any
@@ -37,6 +39,8 @@ async def main(base: str, transport: str, *suites: str) -> None:
         profile = replace(Profile(**network.profile(name)), local_host=f"{base}.{last}", expires_s=600, **keys)
         return Phone(profile, isim=isims[name], name=name)
 
+    log = io.StringIO()
+    logging.basicConfig(level=logging.DEBUG, stream=log, format="%(asctime)s %(name)s %(message)s")
     isims = {name: network.accounts[name].isim() for name in ("alice", "bob")}
     for suite in suites:
         said: dict[str, Any] = {}
@@ -53,7 +57,7 @@ async def main(base: str, transport: str, *suites: str) -> None:
                 await asyncio.wait_for(alice.deregister(), PATIENCE_S)
                 said["alice deregisters"] = alice.is_registered
             except Exception as error:
-                said["error"] = f"{type(error).__name__}: {error}\n{alice.ladder()}"
+                said["error"] = f"{type(error).__name__}: {error}\n{alice.ladder()}\n{log.getvalue()}"
             said["transports"] = sorted({one.flow.transport for one in alice.trace if one.is_protected})
             said["open"] = sorted({record.data.split(b" ", 1)[0].decode() for record in alice.trace
                                    if record.protocol == "SIP" and record.direction == "sent"
