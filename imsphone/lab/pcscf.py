@@ -203,7 +203,7 @@ class PCscf(Node):
                 self._grant_keep(response)
                 expires_s = self._registered(response, way, at, token, impu, contact, then)
                 if agreement is not None:
-                    self.agreements.accept(agreement, expires_s, then)
+                    effects = self.agreements.accept(agreement, expires_s, then)
                 response.headers.remove("P-Charging-Vector")
             return effects
 
