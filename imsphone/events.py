@@ -157,6 +157,17 @@ class CallEnded(Event):
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmergencyOffered(Event):
+    """The network took a call of ours for an emergency call and refused it (380): `reason` is what it says of that.
+
+    Nothing follows by itself: whether to call emergency services, and by which phone, is for people to decide.
+    """
+
+    call: str
+    reason: str
+
+
 # Texts: `text` is the key of a text of ours, the same in all of its events ------------------------------------------
 
 

@@ -15,6 +15,7 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self, TypeVar
 
@@ -22,11 +23,7 @@ from imsphone.audio.endpoint import Audio
 from imsphone.audio.loop import MediaLoop
 from imsphone.audio.null import silence
 from imsphone.call import Call
-from imsphone.errors import (
-    ImsPhoneError,
-    NetworkError,
-    StateError,
-)
+from imsphone.errors import ImsPhoneError, NetworkError, StateError
 from imsphone.events import (
     CallEnded,
     CallIncoming,
@@ -91,6 +88,7 @@ class Phone:
         self.registration: Registered | None = None
         self.audio = audio
         self._isim = isim
+        self._opened: StoredIsim | Card | None = None  # by us, who close it
         self._password = password
         self._listeners: list[Callable[[Event], None]] = []
         self._incoming: asyncio.Queue[Call] = asyncio.Queue()
@@ -107,10 +105,10 @@ class Phone:
         profile = self.profile
         if profile.auth == "aka" and self._isim is None:
             if profile.sim:
-                self._isim = await asyncio.to_thread(open_card, profile)
-                self.profile = profile = self._isim.complete(profile)
+                self._isim = self._opened = card = await asyncio.to_thread(open_card, profile)
+                self.profile = profile = card.complete(profile)
             else:
-                self._isim = open_isim(profile)
+                self._isim = self._opened = open_isim(profile)
         if profile.auth == "digest" and self._password is None:
             self._password = open_secret(profile.password or "")
         self._ue = Ue(profile, Identity.of(profile), Ids(os.urandom(32)), self._password)
@@ -156,8 +154,8 @@ class Phone:
                 call.close()
             await self._driver.close()
             await asyncio.to_thread(self._media.close)
-            if isinstance(self._isim, StoredIsim | Card):
-                await asyncio.to_thread(self._isim.close)
+            if self._opened is not None:
+                await asyncio.to_thread(self._opened.close)
         if self._crash is not None:
             raise self._crash
 
@@ -223,16 +221,26 @@ class Phone:
                 self.registration = None
                 _log.warning("the network did not confirm the deregistration; it keeps %s till it expires", self.name)
 
-    async def call(self, target: str) -> Call:
+    async def call(self, target: str, *, identity: str | None = None) -> Call:
         """Calls a number, a user of the home domain or a SIP address; returns at once, see `Call.answered`.
 
-        Raises StateError where the phone is not registered, ParseError where `target` is no address.
+        `identity` is which of `registration.impus` calls, the default one where none is said. Raises StateError where
+        the phone is not registered or may not call so, ParseError where `target` is no address.
         """
         self._expect_open()
-        key, effects = self._ue.call(target, self._driver.now())
+        key, effects = self._ue.call(target, self._driver.now(), identity=identity)
         call = self.calls[key] = Call(self, key, "outgoing", target)
         self._driver.perform(effects)
         return call
+
+    def emergency(self) -> Phone:
+        """A second phone beside this one, to be used likewise, that calls the profile's test PSAP and nobody else.
+
+        It raises ProfileError where the profile names none (TS 24.229 5.1.6).
+        """
+        profile = replace(self.profile, emergency=True, local_port=0)
+        parts: dict[str, Any] = {"isim": self._isim, "password": self._password, "audio": self.audio}
+        return Phone(profile, **parts, trace=self.trace, name=f"{self.name}-sos")
 
     async def incoming(self, timeout: float | None = None) -> Call:
         """The next call that comes in and is still there. Raises TimeoutError."""

@@ -52,6 +52,14 @@ def endpoint(text: str) -> Endpoint:
     return Endpoint(host, port)
 
 
+def place(text: str) -> Address:
+    """`v4:port` or `[v6]:port`, read. Raises ValueError for a name, or where one of the two is missing."""
+    host, port = endpoint(text)
+    if port is None:
+        raise ValueError(text)
+    return Address(str(ip_address(host)), port)
+
+
 # What a value may look like -----------------------------------------------------------------------------------------
 
 _HOST = r"(?=.{1,253}\Z)[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
@@ -90,32 +98,27 @@ def _is_accepted_by(parse: Callable[[str], object]) -> Callable[[Any], bool]:
     return fits
 
 
+def _list_of(should: str, fits: Callable[[Any], bool], least: int = 1) -> _Form:
+    return _Form(should, lambda value: isinstance(value, tuple) and len(value) >= least and all(map(fits, value)))
+
+
 _TEXT = _spelled(r"[^\x00-\x1f\x7f\ud800-\udfff]*", "text on one line")
 _ENDPOINT = _Form('"host", "host:port" or "[v6]:port"', _is_accepted_by(endpoint))
-_ENDPOINTS = _Form(
-    'a list of P-CSCFs, each "host", "host:port" or "[v6]:port"',
-    lambda value: isinstance(value, tuple) and all(map(_ENDPOINT.fits, value)),
-)
+_ENDPOINTS = _list_of('a list of P-CSCFs, each "host", "host:port" or "[v6]:port"', _ENDPOINT.fits, 0)
+_PLACE = _Form('an IP address and a port such as "10.0.0.5:5060"', _is_accepted_by(place))
 _LITERAL = _Form("an IP address", lambda value: _is_accepted_by(ip_address)(value) and "%" not in value)
 _TRANSPORT = _Form('"udp", "tcp" or "tls"', lambda value: value in ("UDP", "TCP", "TLS"))
 _PATH = _spelled(r"[^\x00-\x1f\x7f]*\.[A-Za-z]{2,4}", 'the path of a file such as "ca.pem"')
 _SECRET = _spelled(_REFERENCE, 'a reference: "keyring:NAME", "file:PATH" or "env:VARIABLE", never the secret itself')
 _SIM = _spelled(r"card:[^\x00-\x1f\x7f\ud800-\udfff]*", '"card:" or "card:READER", a part of the reader\'s name')
-_CODECS = _Form(
-    'a list of encoding names such as ["PCMA", "PCMU"]',
-    lambda value: (
-        isinstance(value, tuple) and value != () and all(map(_spelled(r"[A-Za-z][\w.-]{0,19}", "").fits, value))
-    ),
-)
-
-
+_CODECS = _list_of('a list of encoding names such as ["PCMA", "PCMU"]', _spelled(r"[A-Za-z][\w.-]{0,19}", "").fits)
 SECURITY_SUITES = (
     *("hmac-sha-1-96/aes-cbc", "hmac-md5-96/aes-cbc", "hmac-sha-1-96/null", "hmac-md5-96/null"),
     *("null/aes-gcm", "aes-gmac/null"),
 )
-_SUITES = _Form(
+_SUITES = _list_of(
     'a list of integrity and encryption algorithms such as ["hmac-sha-1-96/aes-cbc", "hmac-sha-1-96/null"]',
-    lambda value: isinstance(value, tuple) and value != () and all(one in SECURITY_SUITES for one in value),
+    SECURITY_SUITES.__contains__,
 )
 
 
@@ -195,6 +198,10 @@ class Profile:
     access_network_info: str | None = _key("the value of P-Access-Network-Info", _spelled(r"[\x20-\x7e]+", "text"))
     user_agent: str = _key("the value of User-Agent", _spelled(r"[\x20-\x7e]*", "text on one line"), "imsphone")
     timers: Literal["3gpp", "rfc3261"] = _key("the SIP timers (TS 24.229 7.7)", _one_of("3gpp", "rfc3261"), "3gpp")
+
+    # Emergency (TS 24.229 5.1.6): to a test PSAP alone, which only an IP address and a port can name.
+    test_psap: str | None = _key("the P-CSCF of a test PSAP, the only place that emergency calls go to", _PLACE)
+    emergency: bool = _key("whether this is an emergency phone of test_psap", _one_of(True, False), False)
 
     # Calls.
     codecs: tuple[str, ...] = _key("the speech codecs, the preferred first", _CODECS, ("PCMA", "PCMU"))

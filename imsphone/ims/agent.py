@@ -87,6 +87,7 @@ class Agent:
         impu = Uri.parse(identity.impu)
         self.impu = impu if impu.scheme != "tel" else _as_sip(impu, identity.home_domain)
         self._user = ids.data(8).hex()  # nobody can guess it, so who uses it has it from the registrar
+        self._sos = ";sos" if profile.emergency else ""  # TS 24.229 7.2A.13
         self.gruus = Gruus(wanted=profile.gruu)
         self.access = [("P-Access-Network-Info", profile.access_network_info)] if profile.access_network_info else []
         self.name = [("User-Agent", profile.user_agent)] if profile.user_agent else []
@@ -96,7 +97,7 @@ class Agent:
 
     def address(self, flow: Flow) -> str:
         """The URI under which we are reached."""
-        return f"sip:{self._user}@{self.transactions.protected.get(flow.local, flow.local)}{_said(flow)}"
+        return f"sip:{self._user}@{self.transactions.protected.get(flow.local, flow.local)}{_said(flow)}{self._sos}"
 
     def contact(self, flow: Flow, impu: str) -> str:
         """The Contact of dialogs of this identity: its public GRUU where there is one (TS 24.229 5.1.2A)."""
@@ -125,9 +126,9 @@ class Agent:
 
     # Requests ---------------------------------------------------------------------------------------------------------
 
-    def invite(self, target: Uri, binding: Binding, *, call_id: str, tag: str) -> Request:
-        """The INVITE of a new dialog, yet without a body."""
-        own = NameAddr(Uri.parse(binding.impu), self.profile.display_name)
+    def invite(self, target: Uri, binding: Binding, impu: str, *, call_id: str, tag: str) -> Request:
+        """The INVITE of a new dialog of our `impu`, yet without a body."""
+        own = NameAddr(Uri.parse(impu), self.profile.display_name)
         return Request(
             "INVITE",
             target,
@@ -139,7 +140,7 @@ class Agent:
                     ("To", f"<{target}>"),
                     ("Call-ID", call_id),
                     ("CSeq", "1 INVITE"),
-                    ("Contact", self.contact(binding.flow, binding.impu)),
+                    ("Contact", self.contact(binding.flow, impu)),
                     ("P-Preferred-Identity", str(own)),
                     ("P-Preferred-Service", MMTEL),
                     ("Accept-Contact", accept_contact(MMTEL)),
@@ -176,10 +177,11 @@ class Agent:
             ),
         )
 
-    @staticmethod
-    def route(binding: Binding) -> list[str]:
-        """The preloaded Route: the P-CSCF, then the Service-Route (TS 24.229 5.1.2A.1.1)."""
+    def route(self, binding: Binding) -> list[str]:
+        """The preloaded Route: the P-CSCF, then the Service-Route, which an emergency call has none of (5.1.2A.1.1)."""
         pcscf = f"<sip:{binding.flow.remote}{_said(binding.flow)};lr>"
+        if self.profile.emergency:  # 5.1.6.8.3
+            return [pcscf]
         if binding.service_route:
             first = NameAddr.parse(binding.service_route[0]).uri
             if (first.host, first.port or 5060) == binding.flow.remote:

@@ -13,8 +13,9 @@ from __future__ import annotations
 from typing import Any
 
 from imsphone.errors import ParseError
-from imsphone.events import CallAnswered, CallProgressed, CallRinging
+from imsphone.events import CallAnswered, CallProgressed, CallRinging, EmergencyOffered
 from imsphone.ims.agent import SDP, Agent, Binding
+from imsphone.ims.alternative import is_emergency, said
 from imsphone.ims.moves import moves, take
 from imsphone.ims.negotiation import Negotiation, formats_for
 from imsphone.ims.proof import Proof
@@ -45,13 +46,13 @@ _OF_THE_CALLEE = (480, 486, 488, 580, 600, 603, 606)
 
 
 class OutgoingCall(Session):
-    """A call of ours to `target`."""
+    """A call of our `impu` to `target`."""
 
-    def __init__(self, agent: Agent, binding: Binding, key: str, target: Uri) -> None:
-        super().__init__(agent, binding.flow, key, str(target), binding.impu)
+    def __init__(self, agent: Agent, binding: Binding, key: str, target: Uri, impu: str) -> None:
+        super().__init__(agent, binding.flow, key, str(target), impu)
         self._phase = "opening"
         self._has_rung = False
-        self._request = agent.invite(target, binding, call_id=agent.ids.call_id(), tag=key)
+        self._request = agent.invite(target, binding, impu, call_id=agent.ids.call_id(), tag=key)
         self._offer: Negotiation | None = None
         self._transaction: ClientTransaction | None = None
         self._legs: dict[str, Leg] = {}
@@ -265,7 +266,10 @@ class OutgoingCall(Session):
         if retry_after_s is not None:  # TS 24.229 5.1.3.1: not again by itself before
             reason = f"{reason} (not again within {retry_after_s} s)"
         by: Side = "remote" if response.status in _OF_THE_CALLEE else "network"
-        return self._end(by, now, response.status, reason)
+        ended = self._end(by, now, response.status, reason)
+        if is_emergency(response):  # a choice of the user's, and none that a program makes
+            ended.append(Tell(EmergencyOffered(at=now, call=self.key, reason=said(response).get("reason", ""))))
+        return ended
 
     def _give_up(self, cause: str, now: float) -> list[Effect]:
         # RFC 3261 8.1.3.1: as if 408 or 503 had come

@@ -18,7 +18,7 @@ from typing import Any
 
 from imsphone.errors import ParseError, StateError
 from imsphone.events import Deregistered, Event, NetworkChanged, Registered, RegistrationFailed, Violated
-from imsphone.ims import reception
+from imsphone.ims import emergency, reception
 from imsphone.ims.agent import UNDERSTOOD, Agent
 from imsphone.ims.called import IncomingCall
 from imsphone.ims.calling import OutgoingCall
@@ -52,9 +52,10 @@ class Ue:
 
     def __init__(self, profile: Profile, identity: Identity, ids: Ids, password: Secret | None = None) -> None:
         formats_for(profile.codecs)
+        profile = emergency.profile_of(profile)
         self._agent = Agent(profile, identity, ids, password)
         self._transactions = self._agent.transactions
-        self._registration = Registration(self._agent)
+        self._registration = Registration(self._agent, self._is_wanted)
         self._watch = Watch(self._agent, self._seen)
         self._keepalive = KeepAlive(self._agent, self._broken)
         self._calls: dict[str, Session] = {}
@@ -114,16 +115,24 @@ class Ue:
         self._leave_at = None
         return effects + self._follow(self._registration.moved(now, is_leaving=is_leaving), now)
 
-    def call(self, target: str, now: float) -> tuple[str, list[Effect]]:
+    def call(self, target: str, now: float, *, identity: str | None = None) -> tuple[str, list[Effect]]:
         """Calls a number, a user of the home domain or an address; gives the call's key.
 
-        Raises StateError where the phone is not registered, ParseError where `target` is nothing to call.
+        `identity` is which of our identities calls, the default one where none is said. Raises StateError where the
+        phone is not registered, that identity is not ours, or the call is for emergency services (an emergency phone:
+        for anything else), ParseError where `target` is nothing to call.
         """
-        binding = self._registration.binding
+        is_sos, binding = self._agent.profile.emergency, self._registration.binding
+        if not is_sos:
+            emergency.expect_none(target)
         if binding is None:
             raise StateError("this phone is not registered: call register() first")
-        uri = target_of(target, self._agent.identity.home_domain)
-        call = OutgoingCall(self._agent, binding, self._agent.ids.tag(), uri)
+        uri = emergency.service_of(target) if is_sos else target_of(target, self._agent.identity.home_domain)
+        if not is_sos:
+            emergency.expect_none(target, uri)
+        if identity is not None and identity not in binding.impus:  # 5.1.1.2.1 c: what is not listed is barred
+            raise StateError(f"{identity} is not ours to call as: the network lets us be {', '.join(binding.impus)}")
+        call = OutgoingCall(self._agent, binding, self._agent.ids.tag(), uri, identity or binding.impu)
         self._keep(call)
         return call.key, call.begin()
 
@@ -312,6 +321,10 @@ class Ue:
 
     def _answer(self, transaction: ServerTransaction, status: int, now: float) -> list[Effect]:
         return self._transactions.respond(transaction, self._agent.answer(transaction.request, status), now)
+
+    def _is_wanted(self) -> bool:
+        """An emergency registration is kept up during calls only (TS 24.229 5.1.6.4), any other always."""
+        return not self._agent.profile.emergency or any(call.state != "ended" for call in self._calls.values())
 
     # What the network holds of us -------------------------------------------------------------------------------------
 

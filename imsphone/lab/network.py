@@ -134,6 +134,7 @@ class Network:
             security=security,
             suites=suites,
             secure=self.secure,
+            psap=at["far-end"],
         )
         self._gate: Machine = self.pcscf
         if access_link is not None:

@@ -17,6 +17,7 @@ from typing import Final
 
 from imsphone.lab import cx, diameter
 from imsphone.lab.cx import CxAnswered, CxRequested
+from imsphone.lab.emergency import is_contact
 from imsphone.lab.gruu import Gruus
 from imsphone.lab.icscf import CxNode
 from imsphone.lab.notifier import Notifier
@@ -211,7 +212,7 @@ class SCscf(CxNode):
         self.count_hop(request)
         onward = []
         for bound in registration.bound:
-            if named is not None and not self.gruus.leads_to(named, bound):
+            if is_contact(bound.contact.uri) or (named is not None and not self.gruus.leads_to(named, bound)):
                 continue
             copy = request.copy()
             copy.uri = str(bound.contact.uri)

@@ -13,8 +13,7 @@ instead), and who accepts a connection sees a passing port of the other side. An
 as a refused connection or an ICMP message would; a silent host gives nothing at all.
 
 What a machine asked to `Protect` crosses as ESP packets. One that does not open is dropped, and so is a message that
-comes to a protected port without; over TCP it gives `lost` later where it was the first of a connection, for no SYN has
-been answered.
+comes to a protected port without. Over TCP it gives `lost` where it was the first of a connection: no SYN is answered.
 
 An alarm is stale once its machine's deadline has moved on; it is then dropped. An exception inside a machine is a bug
 there and surfaces from `run` at once, with a note that names the machine and the time.

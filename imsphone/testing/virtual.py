@@ -106,9 +106,9 @@ class VirtualPhone:
         self.do(self.ue.deregister)
         return self.next(Deregistered)
 
-    def call(self, target: str) -> str:
-        """Dials; gives the call's key."""
-        key: str = self.do(self.ue.call, target)
+    def call(self, target: str, identity: str | None = None) -> str:
+        """Dials, as this one of the phone's identities; gives the call's key."""
+        key: str = self.do(partial(self.ue.call, identity=identity), target)
         return key
 
     def incoming(self, timeout_s: float = 60.0) -> str:

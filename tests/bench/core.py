@@ -40,6 +40,7 @@ from tests.interop.core.shares import Shares, shares
 
 REGISTRATIONS = 50
 RESTARTS = 5
+MOST_INSIDE = 15  # each registration and each end of one takes one of 40 port pairs of this P-CSCF for a while
 KEEP_ALIVE_S = 5
 PATIENCE_S = 60.0
 SUITE = "hmac-sha-1-96/aes-cbc"
@@ -177,7 +178,7 @@ def measure(registrations: int = REGISTRATIONS, restarts: int = RESTARTS) -> lis
         udp, tcp = ([asyncio.run(recovery(core, process, name)) for _ in range(restarts)] for name in ("UDP", "TCP"))
     inside: list[Shares] = []
     lost: dict[str, list[float]] = {"UDP": [], "TCP": []}
-    hosts = tuple(range(101, 101 + 2 * (min(registrations, 20) + 2 * restarts)))
+    hosts = tuple(range(101, 101 + 2 * (min(registrations, MOST_INSIDE) + 2 * restarts)))
     pairs = list(zip(hosts[::2], hosts[1::2], strict=True))
     with tempfile.TemporaryDirectory() as folder, ipsec.IpsecCore(Path(folder), hosts) as guarded:
         for pair in pairs[2 * restarts :]:

@@ -30,7 +30,7 @@ def agent(**keys: Any) -> Agent:
 
 
 def invite(one: Agent, binding: Binding = BINDING) -> Request:
-    return one.invite(Uri.parse("tel:+4930987654"), binding, call_id="c", tag="t")
+    return one.invite(Uri.parse("tel:+4930987654"), binding, binding.impu, call_id="c", tag="t")
 
 
 def test_an_invite_says_all_that_ims_wants_to_know() -> None:
@@ -64,12 +64,12 @@ def test_the_number_of_the_device_is_for_the_registrar_alone() -> None:
 def test_the_pcscf_is_not_named_twice() -> None:
     own = "<sip:127.0.10.10;lr>"
     binding = Binding(FLOW, ALICE, (ALICE,), (own, ROUTE))
-    assert Agent.route(binding) == [own, ROUTE]
+    assert agent().route(binding) == [own, ROUTE]
 
 
 def test_without_a_service_route_the_pcscf_is_the_route() -> None:
     binding = Binding(FLOW.over("TCP"), ALICE, (ALICE,), ())
-    assert Agent.route(binding) == ["<sip:127.0.10.10:5060;transport=tcp;lr>"]
+    assert agent().route(binding) == ["<sip:127.0.10.10:5060;transport=tcp;lr>"]
 
 
 def test_an_ipv6_address_stands_in_brackets() -> None:

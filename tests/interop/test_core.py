@@ -134,6 +134,15 @@ async def test_who_is_taken_away_by_the_hss_hears_of_it(core: Core) -> None:
         assert not phone.is_registered
 
 
+async def test_reg_13_one_device_takes_all_of_the_user_out(core: Core) -> None:
+    """`Contact: *`. The other device is not told by this core, and would learn of it by its keep-alive or refresh."""
+    async with core.phone("alice", 101) as alice, core.phone("alice", 106) as other:
+        await alice.register()
+        await other.register()
+        await alice.deregister(everywhere=True)
+        assert not core.subscriber("alice").is_registered
+
+
 # What one registers for ---------------------------------------------------------------------------------------------
 
 

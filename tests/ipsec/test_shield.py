@@ -83,6 +83,17 @@ def test_the_new_set_is_used_once_it_was_heard_on() -> None:
     assert phone.guards(udp((PHONE, 40001), (PCSCF, 6100)))  # so it is lost, and never leaves in the clear
 
 
+def test_the_end_of_an_old_connection_brings_no_old_set_back() -> None:
+    old, new = a_set(), a_set(Ends(258, 259, 40003, 40002), Ends(302, 303, 5101, 6100))
+    phone, pcscf = joined(old, new)
+    to_phone = udp((PCSCF, 6100), (PHONE, 40002))
+    for client in (40001, 40003):
+        assert crossed(phone, pcscf, udp((PHONE, client), (PCSCF, 6100)))
+    first = tcp((PHONE, 40001), (PCSCF, 6100))
+    assert crossed(phone, pcscf, first, segment.write(first.local, first.remote, b""))  # a RST, say
+    assert crossed(pcscf, phone, to_phone) == udp((PHONE, 40002), (PCSCF, 5101))
+
+
 def test_what_is_not_protected_is_left_alone() -> None:
     phone, _ = joined(a_set())
     plain = udp((PHONE, 5060), (PCSCF, 5060))

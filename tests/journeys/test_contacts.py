@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 
+from imsphone.errors import StateError
 from imsphone.events import (
     CallEnded,
     Deregistered,
@@ -279,3 +280,22 @@ def test_reg_18_they_keep_to_eighty_per_cent_of_the_time() -> None:
         one.at for one in world.trace.records() if (one.who, one.direction, one.data[:2]) == ("alice", "sent", b"\0\1")
     ]
     assert all(48 <= b - a <= 60.1 for a, b in pairwise(pings))
+
+
+def test_reg_07_each_listed_identity_may_call_and_no_other() -> None:
+    """TS 24.229 5.1.2A.1.1: P-Preferred-Identity is a choice, which the network asserts if it is one of the set."""
+    scene = Scene(reg_event=False)
+    registered = scene.alice.register()
+    assert isinstance(registered, Registered)
+    barred = scene.alice.profile.impu
+    with pytest.raises(StateError, match="not ours"):
+        scene.alice.call("echo", identity=barred)
+    for impu in registered.impus:
+        key = scene.alice.call("echo", identity=impu)
+        scene.world.run_for(3)
+        invite = [one for one in scene.messages() if isinstance(one, Request) and one.method == "INVITE"][-1]
+        passed = [one for one in scene.messages(who="p-cscf") if isinstance(one, Request) and one.method == "INVITE"]
+        assert str(invite.from_.uri) == impu
+        assert str(passed[-1].addresses("P-Asserted-Identity")[0].uri) == impu
+        scene.alice.hangup(key)
+        scene.world.run_for(3)
