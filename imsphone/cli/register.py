@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,6 @@ from imsphone.events import (
 )
 
 if TYPE_CHECKING:
-    from imsphone.ipsec.shield import Counted
     from imsphone.phone import Phone
 
 _KEEP_ALIVE_S = 5  # who stays wants to know soon that the P-CSCF is gone
@@ -58,12 +58,13 @@ async def _register(
             if as_json:
                 phone.on(lambda event: say(json.dumps(event.as_json())))
             else:
-                phone.on(_tell)
+                phone.on(partial(_tell, phone))
                 if watch:
                     phone.on(_tell_seen)
             registered = await phone.register()
             if not as_json:
-                _show(registered, phone.associations)
+                _show(registered)
+                _show_associations(phone)
             if stay:
                 if not as_json:
                     click.echo("Staying registered; Ctrl-C deregisters.", err=True)
@@ -107,14 +108,20 @@ async def _stay(phone: Phone) -> None:
         raise registration_error(lost.result())
 
 
-def _show(registered: Registered, associations: list[Counted]) -> None:
+def _show(registered: Registered) -> None:
     say(f"Registered as {registered.impu} for {registered.expires_s} s.")
     if registered.protection:
         say(f"  Protected      by IPsec, {registered.protection}")
-        for (spi, source, target), _, packets, *_ in associations:
-            say(f"    {source} → {target}  spi {spi:08x}, {packets} packet{'s' if packets != 1 else ''}")
     say("  Identities     " + ", ".join(registered.impus))
     say("  Service-Route  " + (", ".join(registered.service_route) or "none"))
+
+
+def _show_associations(phone: Phone) -> None:
+    """Those that are there: what came since is below what was there before."""
+    from imsphone.lifespan import table
+
+    if living := phone.associations:
+        say(table(living, start=living[0].since, now=phone.now()))
 
 
 def _tell_leaving(event: Event) -> None:
@@ -122,10 +129,11 @@ def _tell_leaving(event: Event) -> None:
         click.echo(f"Not deregistered: {event.sentence}", err=True)
 
 
-def _tell(event: Event) -> None:
+def _tell(phone: Phone, event: Event) -> None:
     match event:
         case Registered(is_refresh=True):
             say(f"Refreshed for {event.expires_s} s.")
+            _show_associations(phone)
         case RegistrationFailed(is_final=False):
             click.echo(event.sentence, err=True)
         case Violated():

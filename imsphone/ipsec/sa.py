@@ -149,6 +149,13 @@ class Protect:
 
 
 @dataclass(frozen=True, slots=True)
+class Inspect:
+    """What has passed these so far, and what has not? Answer: `imsphone.ipsec.shield.Passed`."""
+
+    associations: Associations
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """These associations have served their time; their packets are dropped from now on. Answer: True."""
 

@@ -12,7 +12,7 @@ was last heard on, so that a new set is used once it has carried something, and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from imsphone.ipsec import datagram
@@ -40,11 +40,35 @@ class Counted(NamedTuple):
     replayed: int = 0
 
 
+class Passed(NamedTuple):
+    """What has passed one set of associations, and what else came from its peer and was dropped.
+
+    `forged`: it did not open, the keys differ; `unknown_spi`: with an SPI that this side did not choose;
+    `off_selector`: it opened, and was between other ports; `in_the_clear`: to a protected port without ESP.
+    """
+
+    sent: int = 0
+    opened: int = 0
+    forged: int = 0
+    replayed: int = 0
+    unknown_spi: int = 0
+    off_selector: int = 0
+    in_the_clear: int = 0
+
+
+@dataclass(slots=True)
+class _Strays:
+    unknown_spi: int = 0
+    off_selector: int = 0
+    in_the_clear: int = 0
+
+
 @dataclass(slots=True, eq=False)
 class _Set:
     associations: Associations
     sealers: tuple[Sealer, ...]
     openers: tuple[Opener, ...]
+    strays: _Strays = field(default_factory=_Strays)
 
 
 class Shield:
@@ -92,14 +116,17 @@ class Shield:
             return None
         entry = self._by_spi.get((flow.local.host, HEAD.unpack_from(data)[0]))
         if entry is None:
+            self._strays(flow).unknown_spi += 1
             return None
         held, association, opener = entry
         opened = opener.open(data) if association.source.host == flow.remote.host else None
-        if opened is None or opened.next_header != datagram.UDP:
+        if opened is None:
             return None
-        inner = datagram.read(association.source.host, association.target.host, opened.payload)
+        is_udp = opened.next_header == datagram.UDP
+        inner = datagram.read(association.source.host, association.target.host, opened.payload) if is_udp else None
         ports = (association.source.port, association.target.port)
         if inner is None or (inner.source_port, inner.target_port) != ports:  # RFC 4301 5.2: the selectors
+            held.strays.off_selector += 1
             return None
         self._sets.remove(held)
         self._sets.append(held)
@@ -114,6 +141,29 @@ class Shield:
             for association, opener in zip(held.associations.inbound, held.openers, strict=True):
                 counted.append(Counted(association, True, opener.received, opener.forged, opener.replayed))
         return counted
+
+    def passed(self, associations: Associations) -> Passed:
+        """What has passed this set, all zero where it is not here."""
+        for held in self._sets:
+            if held.associations == associations:
+                opened, forged, replayed = (
+                    sum(getattr(opener, name) for opener in held.openers) for name in ("received", "forged", "replayed")
+                )
+                sent, strays = sum(sealer.sequence for sealer in held.sealers), held.strays
+                dropped = (strays.unknown_spi, strays.off_selector, strays.in_the_clear)
+                return Passed(sent, opened, forged, replayed, *dropped)
+        return Passed()
+
+    def note_plain(self, flow: Flow) -> None:
+        """Something came on this guarded flow in the clear, and was dropped."""
+        self._strays(flow).in_the_clear += 1
+
+    def _strays(self, flow: Flow) -> _Strays:
+        """Where to count what belongs to no association: with the set between these hosts that has been silent."""
+        ends = (flow.local.host, flow.remote.host)
+        between = (one for one in self._sets if (one.associations.own_host, one.associations.peer_host) == ends)
+        held = next(between, None)
+        return _Strays() if held is None else held.strays
 
     def _sealer(self, flow: Flow) -> tuple[Sealer, Association] | None:
         ends = (flow.local, flow.remote)

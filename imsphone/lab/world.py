@@ -27,7 +27,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from imsphone.ipsec.sa import Associations, Protect, Release
+from imsphone.ipsec.ledger import Ledger
+from imsphone.ipsec.sa import Associations, Inspect, Protect, Release
 from imsphone.ipsec.shield import ESP_PORT, Shield
 from imsphone.lab.link import Link
 from imsphone.machine import Address, Ask, Effect, Flow, Ids, Machine, OpenMedia, Resolve, Send, Tell, Transport
@@ -54,6 +55,10 @@ class _Member:
     alarm: float | None = None
     ticks: int = 0
     shield: Shield = field(default_factory=Shield)
+    ledger: Ledger = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.name, self.shield)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,8 @@ class World:
             if host in self._holders:
                 raise ValueError(f"{host} belongs to {self._holders[host].name}: give {name} another address")
         self._members[name] = member
+        if self.trace is not None:
+            self.trace.follow(member.ledger.all)
         for host in member.hosts:
             self._holders[host] = member
         self._set_alarm(member)
@@ -121,6 +128,7 @@ class World:
     def detach(self, name: str) -> None:
         """Take a machine out: what is under way to it is lost, and its TCP connections close at the other ends."""
         member = self._members.pop(name)
+        member.ledger.freeze()
         member.alarm = None
         self._holders = {host: holder for host, holder in self._holders.items() if holder is not member}
         for connection in list(self._opened.values()):
@@ -338,7 +346,9 @@ class World:
                 if self.trace is not None:
                     self.trace.add(self.now, receiver.name, "received", opened.flow, opened.data, True)
                 self._step(receiver, receiver.machine.receive, opened.data, opened.flow)
-        elif not receiver.shield.guards(flow):
+        elif receiver.shield.guards(flow):
+            receiver.shield.note_plain(flow)
+        else:
             self._step(receiver, receiver.machine.receive, data, flow)
 
     # Questions --------------------------------------------------------------------------------------------------------
@@ -352,18 +362,15 @@ class World:
         if isinstance(question, OpenMedia):
             return self._open_media(member, question.host)
         if isinstance(question, Protect):
-            return self._protect(member, question.associations)
-        if isinstance(question, Release):
-            member.shield.release(question.associations)
-            return True
+            self._give_ports(member, question.associations)
+        if isinstance(question, Protect | Release | Inspect):
+            return member.ledger.answer(question, self.now)
         return None
 
-    def _protect(self, member: _Member, associations: Associations) -> bool:
-        member.shield.protect(associations)
+    def _give_ports(self, member: _Member, associations: Associations) -> None:
         for port in (ESP_PORT, associations.own.port_c, associations.own.port_s):
             if self._holder(address := Address(associations.own_host, port)) is None:
                 self._holders[address] = member
-        return True
 
     def _resolve(self, member: _Member, question: Resolve) -> tuple[Flow, ...]:
         """Literals as they are, names by `names`; UDP before TCP where the question leaves it open."""

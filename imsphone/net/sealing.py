@@ -26,6 +26,8 @@ class Sealing:
         self.guards = self._shield.guards
         self.release = self._shield.release
         self.counted = self._shield.counted
+        self.passed = self._shield.passed
+        self.note_plain = self._shield.note_plain
 
     def protect(self, associations: Associations) -> None:
         """Raises NetworkError where this machine cannot send ESP."""
