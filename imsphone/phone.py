@@ -71,7 +71,7 @@ class Phone:
         trace: Trace | None = None,
         name: str | None = None,
         link: Any = None,
-        on_protected: Callable[[Associations], None] = lambda associations: None,
+        on_protected: Callable[[Associations], None] | None = None,
     ) -> None:
         self.profile = profile
         self.name = name or profile.name or "phone"

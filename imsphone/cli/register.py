@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imsphone.cli.outputs import TRACE_FILE
+from imsphone.cli.esp_keys import KeyFile
+from imsphone.cli.outputs import TRACE_FILE, expect_apart
 from imsphone.cli.run import run, signalled
 from imsphone.cli.say import say
 from imsphone.events import (
@@ -37,13 +39,34 @@ _KEEP_ALIVE_S = 5  # who stays wants to know soon that the P-CSCF is gone
 @click.option("--ladder", "show_ladder", is_flag=True, help="Draw what crossed the network.")
 @click.option("--trace", "trace_file", type=TRACE_FILE, help="Write it, .jsonl or .pcapng.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per event.")
-def command(profile: Path, stay: bool, watch: bool, show_ladder: bool, trace_file: Path | None, as_json: bool) -> None:
+@click.option(
+    "--esp-keys",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the KEYS of IPsec here, for Wireshark (its file esp_sa); only you may read that file.",
+)
+def command(
+    profile: Path,
+    stay: bool,
+    watch: bool,
+    show_ladder: bool,
+    trace_file: Path | None,
+    as_json: bool,
+    esp_keys: Path | None,
+) -> None:
     """Register with the network of PROFILE (a TOML file), show what it answered, and deregister again."""
-    run(_register(profile, stay or watch, watch, show_ladder, trace_file, as_json))
+    expect_apart(trace=trace_file, **{"esp-keys": esp_keys})
+    with closing(KeyFile(esp_keys)) if esp_keys else nullcontext() as keys:
+        run(_register(profile, stay or watch, watch, show_ladder, trace_file, as_json, keys))
 
 
 async def _register(
-    path: Path, stay: bool, watch: bool, show_ladder: bool, trace_file: Path | None, as_json: bool
+    path: Path,
+    stay: bool,
+    watch: bool,
+    show_ladder: bool,
+    trace_file: Path | None,
+    as_json: bool,
+    keys: KeyFile | None,
 ) -> None:
     from imsphone.cli.show import look, save_trace
     from imsphone.phone import Phone
@@ -51,7 +74,8 @@ async def _register(
 
     profile = Profile.load(path)
     phone = Phone(
-        replace(profile, keep_trying=True, keep_alive_s=profile.keep_alive_s or _KEEP_ALIVE_S) if stay else profile
+        replace(profile, keep_trying=True, keep_alive_s=profile.keep_alive_s or _KEEP_ALIVE_S) if stay else profile,
+        on_protected=keys.add if keys else None,
     )
     try:
         async with phone:

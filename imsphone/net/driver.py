@@ -80,7 +80,7 @@ class Driver:
         preferred_port: int = 0,
         clock: Callable[[], float] = wall_clock,
         protection: Callable[[Outlets], Protection] = Sealing,
-        on_protected: Callable[[Associations], None] = lambda associations: None,
+        on_protected: Callable[[Associations], None] | None = None,
     ) -> None:
         self.machine = machine
         self.name = name
@@ -308,7 +308,8 @@ class Driver:
     def _protect(self, question: Protect) -> bool:
         """Raises NetworkError where this machine cannot protect."""
         self._keep_book(question)
-        self._on_protected(question.associations)
+        if self._on_protected:
+            self._on_protected(question.associations)
         return True
 
     def _keep_book(self, question: Protect | Release | Inspect) -> bool | Passed:
