@@ -55,11 +55,11 @@ _BEFORE_PROOF = {
     421: 'the network insists on IPsec (sec-agree): security = "ipsec" in the profile asks for it',
     494: "the network does not take what this phone says of IPsec (sec-agree): compare security_suites with its own",
 }
-_SILENT_INSIDE = (
-    "{tried} challenged in the clear and is silent inside IPsec: does everything between let ESP (IP protocol 50) pass "
-    "both ways, and has the P-CSCF the same CK and IK as the SIM?"
-)
 OTHER_AGREEMENT = _BEFORE_PROOF[494]
+CHANGED_AGREEMENT = (
+    "the P-CSCF finds the agreement on IPsec changed on its way (RFC 3329 2.3.1): does anything between it and this "
+    "phone write Security-Client, Security-Server or Security-Verify anew?"
+)
 NO_IPSEC = "this machine cannot protect messages by IPsec: see what imsphone doctor --sa says"
 NO_AGREEMENT = 'the network knows no security agreement (sec-agree): security = "none" registers without IPsec'
 _PROVEN = (
@@ -94,15 +94,10 @@ def no_contact(impu: str, response: Response) -> Setback:
     return Setback.of("rejected", sentence, response)
 
 
-def failure(answer: Response | str, tried: list[str], *, is_inside: bool = False) -> Setback:
-    """A response that says nothing of us, or "timeout" or "unreachable" where there is none.
-
-    `is_inside`: what we sent was the first message inside new security associations.
-    """
+def failure(answer: Response | str, tried: list[str]) -> Setback:
+    """A response that says nothing of us, or "timeout" or "unreachable" where there is none."""
     if isinstance(answer, Response):
         return trouble(answer, tried)
-    if is_inside and answer == "timeout":
-        return Setback("timeout", _SILENT_INSIDE.format(tried=_listed(tried)))
     return silence(tried) if answer == "timeout" else no_way(tried)
 
 

@@ -157,6 +157,8 @@ class Security:
         """Takes a 420, 421 or 494. Gives the sentence about it, the empty string where it is about something else."""
         if self._policy == "none" or (response.status == 420 and OPTION_TAG not in response.tokens("Unsupported")):
             return ""
+        if response.status == 494 and self.candidate is not None:
+            return explain.CHANGED_AGREEMENT
         if response.status != 420:
             return explain.OTHER_AGREEMENT
         self.may_ask_again = False  # that would not teach the network

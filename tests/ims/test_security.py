@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from imsphone.errors import ProfileError
-from imsphone.events import Registered, RegistrationFailed
+from imsphone.events import Deregistered, Registered, RegistrationFailed, Violated
 from imsphone.ipsec.agreement import Proposal
-from imsphone.ipsec.sa import SUITES, Associations, Ends, Protect, Release
+from imsphone.ipsec.sa import SUITES, Associations, Ends, Inspect, Protect, Release
+from imsphone.ipsec.shield import Passed
 from imsphone.machine import Address, Flow
 from imsphone.profile import Secret
 from imsphone.sip.message import Request
@@ -323,6 +324,58 @@ def test_silence_inside_says_where_to_look(secure: Any) -> None:
     challenge(secure)
     guarded(secure)
     secure.wait(128)
+    assert isinstance(secure.asked[0].question, Inspect)
+    assert not secure.events(RegistrationFailed)
+    secure.answer(Passed(sent=11, forged=2))
     (event,) = secure.events(RegistrationFailed)
     assert event.cause == "timeout"
-    assert "protocol 50" in event.sentence
+    assert "does not open (2 packets)" in event.sentence
+
+
+def test_who_leaves_while_the_silence_is_looked_into_has_left(secure: Any) -> None:
+    start(secure)
+    challenge(secure)
+    guarded(secure)
+    secure.wait(128)
+    secure.do(secure.ue.deregister)
+    assert not secure.events(Deregistered)
+    secure.answer(None)
+    assert secure.events(Deregistered)
+    assert not secure.events(RegistrationFailed)
+
+
+def test_a_refresh_that_is_met_with_silence_inside_comes_again(secure: Any) -> None:
+    held = registered(secure)
+    secure.wait(3000)
+    challenge(secure)
+    guarded(secure)
+    secure.wait(128)
+    secure.answer(Passed(sent=11))
+    (event,) = secure.events(RegistrationFailed)
+    assert not event.is_final
+    assert "none of its ESP arrives" in event.sentence
+    assert secure.ue.is_registered
+    secure.wait(60)
+    assert secure.flows[-1].local == held.own_client
+
+
+def test_an_answer_outside_of_ipsec_is_none(secure: Any) -> None:
+    """Who can read our REGISTER (ealg=null) knows its branch, and cannot answer it all the same."""
+    start(secure)
+    challenge(secure)
+    guarded(secure)
+    forged = secure.response("403 Forbidden", "", "", secure.request)
+    secure.hear(forged)
+    (event,) = secure.events(Violated)
+    assert (event.clause, event.did) == ("TS 33.203 7.1", "dropped")
+    secure.grant()
+    assert secure.ue.is_registered
+
+
+def test_494_inside_says_that_somebody_changed_the_agreement(secure: Any) -> None:
+    start(secure)
+    challenge(secure)
+    guarded(secure)
+    secure.reply("494 Security Agreement Required")
+    (event,) = secure.events(RegistrationFailed)
+    assert "Security-Verify anew" in event.sentence
