@@ -60,10 +60,13 @@ class Security:
     @property
     def deadline(self) -> float | None:
         """When associations have served their time."""
-        return min((at for at, _ in self._retiring), default=None)
+        times = [at for at, _ in self._retiring] + ([self._expires_at] if self.current is not None else [])
+        return min(times, default=None)
 
     def tick(self, now: float) -> list[Effect]:
         """Releases those whose time has come."""
+        if self.current is not None and now >= self._expires_at:  # a refresh is under way that comes too late
+            self.lapse()
         due = [old for at, old in self._retiring if at <= now]
         self._retiring = [entry for entry in self._retiring if entry[0] > now]
         return [effect for old in due for effect in self._release(old)]
