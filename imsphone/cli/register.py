@@ -105,7 +105,7 @@ def _tell_seen(event: Event) -> None:
     """What the network holds of this phone, an identity and its contacts a line each."""
     match event:
         case RegistrationUnseen():
-            click.echo(event.sentence, err=True)
+            say(event.sentence, err=True)
         case RegistrationSeen():
             say("The network holds:")
             for one in event.identities:
@@ -150,7 +150,7 @@ def _show_associations(phone: Phone) -> None:
 
 def _tell_leaving(event: Event) -> None:
     if isinstance(event, RegistrationFailed):
-        click.echo(f"Not deregistered: {event.sentence}", err=True)
+        say(f"Not deregistered: {event.sentence}", err=True)
 
 
 def _tell(phone: Phone, event: Event) -> None:
@@ -159,6 +159,6 @@ def _tell(phone: Phone, event: Event) -> None:
             say(f"Refreshed for {event.expires_s} s.")
             _show_associations(phone)
         case RegistrationFailed(is_final=False):
-            click.echo(event.sentence, err=True)
+            say(event.sentence, err=True)
         case Violated():
-            click.echo(f"The network broke {event.clause}: {event.what} ({event.did}).", err=True)
+            say(f"The network broke {event.clause}: {event.what} ({event.did}).", err=True)

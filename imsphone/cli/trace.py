@@ -47,7 +47,7 @@ def command(file: Path, out: Path | None, nodes: tuple[str, ...], messages: bool
         for record in trace:
             if record.protocol == "SIP":
                 say(f"\n{record.at:.3f} {record.who} {record.direction} {record.flow}")
-                say(record.data.decode("utf-8", "replace"))
+                say(record.data.decode("utf-8", "replace").replace("\r\n", "\n"))
     if out is not None:
         save_trace(trace, out)
         click.echo(f"Wrote {out}.", err=True)

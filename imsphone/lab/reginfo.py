@@ -30,7 +30,7 @@ def document(
             _contact(entry, bound, impu, state="active", event=event, expires=left_s)
         for bound in gone:
             _contact(entry, bound, impu, state="terminated", event=fate)
-    return b'<?xml version="1.0"?>\n' + ElementTree.tostring(root, encoding="unicode").encode()
+    return b'<?xml version="1.0"?>\n' + ElementTree.tostring(root, encoding="unicode").encode("utf-8", "replace")
 
 
 def _contact(entry: ElementTree.Element, bound: Bound, impu: str, **attributes: str) -> None:
