@@ -11,6 +11,7 @@ set. A candidate that earns no 200 is released, and the current set goes on as i
 
 from __future__ import annotations
 
+from imsphone.errors import ParseError
 from imsphone.ims import explain
 from imsphone.ipsec.agreement import OPTION_TAG, Proposal, proposals
 from imsphone.ipsec.sa import LEAST_SPI, SUITES, Associations, Ends, Keys, Protect, Release, Suite
@@ -142,7 +143,10 @@ class Security:
     def challenged(self, response: Response) -> str:
         """Takes the Security-Server of a 401. Gives the empty string, or the sentence that says what it lacks."""
         self._heard = tuple(response.headers.lines("Security-Server"))
-        offered = proposals(response.headers.get_all("Security-Server"))
+        try:
+            offered = proposals(response.headers.get_all("Security-Server"))
+        except ParseError:
+            offered = []
         # RFC 3329 2.3.1: of what both can, what the server prefers
         self._chosen = next((one for one in offered if one.suite in self._suites), None)
         if self._chosen is not None:

@@ -87,7 +87,11 @@ class Watch:
             return []
         self._transaction = None
         if response.status < 300:
-            return self._accepted(response, now)
+            try:
+                return self._accepted(response, now)
+            except ParseError:  # no dialog comes of it: later again
+                self._wait(None, now)
+                raise
         is_inside = transaction.request.to.tag != ""
         if is_inside and response.status in (404, 405, 410, 416, 481, 489, 501):  # RFC 6665 4.1.2.2: it is gone
             return self._subscribe(now)

@@ -107,7 +107,13 @@ def test_a_request_of_any_size_stays_on_udp(make_bench: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "security", ["", "Security-Server: tls;q=0.9", f"Security-Server: {SERVER.replace('spi-s=4097;', '')}"]
+    "security",
+    [
+        "",
+        "Security-Server: tls;q=0.9",
+        f'Security-Server: {SERVER};x="',
+        f"Security-Server: {SERVER.replace('spi-s=4097;', '')}",
+    ],
 )
 def test_without_a_usable_security_server_it_starts_over_once(secure: Any, security: str) -> None:
     """SEC-05, TS 24.229 5.1.1.5.1."""
@@ -379,3 +385,18 @@ def test_494_inside_says_that_somebody_changed_the_agreement(secure: Any) -> Non
     secure.reply("494 Security Agreement Required")
     (event,) = secure.events(RegistrationFailed)
     assert "Security-Verify anew" in event.sentence
+
+
+def test_a_security_server_that_cannot_be_read_ends_no_registration(secure: Any) -> None:
+    """Found by the fuzzer: the phone waited for ever for the answer that it had had."""
+    registered(secure)
+    secure.wait(3000)
+    challenge(secure, f'Security-Server: {SERVER};x="')
+    assert secure.ue.is_registered
+    before = len(secure.sent)
+    secure.wait(120)
+    assert len(secure.sent) > before  # it tries again
+    challenge(secure)
+    guarded(secure)
+    secure.grant(3600)
+    assert secure.ue.is_registered
