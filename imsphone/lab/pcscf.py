@@ -27,6 +27,7 @@ from imsphone.errors import ParseError
 from imsphone.ipsec.agreement import OPTION_TAG
 from imsphone.ipsec.sa import SUITES, Suite
 from imsphone.lab.binding import Binding, Bindings, source
+from imsphone.lab.dialogs import Dialogs
 from imsphone.lab.node import Node
 from imsphone.lab.proxy import Edit
 from imsphone.lab.security import Agreements
@@ -84,6 +85,7 @@ class PCscf(Node):
         super().__init__(address, ids, names, lambda flow: RFC_3261 if flow.remote.host in core else TS_24_229)
         self.realm = realm
         self.bindings = Bindings()
+        self.dialogs = Dialogs()
         self._entry = Flow("UDP", address, entry)
         self._core = frozenset(core)
         self._is_strict = is_strict
@@ -106,6 +108,7 @@ class PCscf(Node):
     def restart(self) -> None:
         super().restart()
         self.bindings = Bindings()
+        self.dialogs = Dialogs()
         self._agree_anew()
 
     def _agree_anew(self) -> None:
@@ -143,7 +146,8 @@ class PCscf(Node):
         if flow.remote.host in self._core:
             target = self._way(request, own)
         else:
-            target = self._into_core(request) if self.bindings.at(self._source(request, flow)) else None
+            is_registered = bool(self.bindings.at(self._source(request, flow)))
+            target = self._into_core(request) if is_registered and self._is_on_its_way(request) else None
         if target is None:
             return []
         self.count_hop(request)
@@ -256,6 +260,8 @@ class PCscf(Node):
         _take_agreement_out(request)
         if request.to.tag:
             request.headers.remove("P-Preferred-Identity")
+            if not self._is_on_its_way(request):
+                return self.respond(transaction, 403, now, "No Such Dialog")
             return self._onward(request, transaction, self._into_core(request), now, _hide_the_core)
         route = tuple(_bare_route(entry) for entry in request.routes)
         binding = next((known for known in bindings if known.service_route == route), None)
@@ -269,7 +275,19 @@ class PCscf(Node):
         request.headers.add("P-Asserted-Identity", str(asserted))
         request.headers.add("P-Charging-Vector", self._charging())
         self.record_route(request, binding.token)
-        return self._onward(request, transaction, self._into_core(request), now, _hide_the_core)
+
+        def edit(response: Response, then: float) -> list[Effect]:
+            self.dialogs.begun_by_phone(request, response)
+            return _hide_the_core(response, then)
+
+        return self._onward(request, transaction, self._into_core(request), now, edit)
+
+    def _is_on_its_way(self, request: Request) -> bool:
+        """Whether this belongs to a dialog of its phone; the Route becomes that dialog's (5.2.6.3.5 steps 1 and 3)."""
+        route = self.dialogs.route_of(request)
+        if route is not None:
+            request.headers.set("Route", *(f"<{entry}>" for entry in route))
+        return route is not None
 
     def _into_core(self, request: Request) -> Flow | None:
         """The way on for a request of a phone: into the core by its Route, and nowhere else (5.2.6.3)."""
@@ -283,6 +301,7 @@ class PCscf(Node):
         for name in _NOT_FOR_A_PHONE:
             request.headers.remove(name)
         if own is None or request.to.tag:
+            self.dialogs.ended_by_core(request)
             return self._onward(request, transaction, self._way(request, own), now)
         binding = self.bindings.get(own.user)
         if binding is None:
@@ -293,6 +312,7 @@ class PCscf(Node):
         called = request.headers.get("P-Called-Party-ID")
 
         def edit(response: Response, then: float) -> list[Effect]:
+            self.dialogs.begun_by_core(request, response)
             for name in _NOT_FROM_A_PHONE:
                 response.headers.remove(name)
             if called is not None:
