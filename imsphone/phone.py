@@ -40,6 +40,8 @@ from imsphone.lifespan import Lifespan
 from imsphone.machine import Address, Authenticate, Ids, OpenMedia
 from imsphone.net.driver import Driver
 from imsphone.net.esp import raw_socket
+from imsphone.net.tun import close_tun
+from imsphone.net.tunnel import tun_for
 from imsphone.profile import Profile, Secret
 from imsphone.store import StoredIsim, open_isim, open_secret
 from imsphone.trace import Direction, Trace
@@ -149,11 +151,13 @@ class Phone:
         """Registers with the network; it refreshes itself from then on.
 
         Raises RegistrationRejected, AuthenticationError, NetworkError; the last also where the profile insists on IPsec
-        and this machine cannot send it, before anything else is.
+        and this machine cannot send it, or no TCP inside it where that is insisted on, before anything else is.
         """
         self._expect_open()
         if self.profile.security == "ipsec":
             raw_socket(self.profile.local_host or "127.0.0.1").close()
+            if self.profile.transport == "TCP":
+                close_tun(tun_for(self.profile.local_host or "127.0.0.1"))
         self._trouble = None
         with self._watch(Registered, RegistrationFailed) as watch:
             self.do(self._ue.register)

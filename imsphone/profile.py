@@ -101,7 +101,7 @@ def endpoint(text: str) -> Endpoint:
 
 _HOST = r"(?=.{1,253}\Z)[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
 _USER = r"(?:(?![@<>\",;:])[!-~])+"
-_NUMBER = r"[+]?(?=[^;]*[0-9])[0-9().-]+(;[A-Za-z0-9=+.;-]+)?"
+_NUMBER = r"[+]?(?=[^;]*[0-9])[0-9().-]+(;[A-Za-z0-9-]+(=[A-Za-z0-9+.-]+)?)*"
 SECRET_NAME = r"[\w.@+-]+"  # what comes after keyring:
 _REFERENCE = rf"keyring:{SECRET_NAME}|env:[A-Za-z_]\w*|file:[^\x00-\x1f\x7f]+"
 

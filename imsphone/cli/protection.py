@@ -1,6 +1,7 @@
 """What IPsec towards the P-CSCF needs of this machine, looked at before anything is sent (`imsphone doctor --sa`).
 
-capability   a raw socket for ESP: this program's own, or from imsphone-sa
+ESP          a raw socket: this program's own, or from imsphone-sa
+TCP          a TUN device for TCP inside ESP, likewise; without one UDP serves, unless the profile insists on TCP
 route        an address of ours that reaches the P-CSCF, since the associations are bound to it
 port         the own SIP port, where the profile names one
 suites       what the profile lets us offer
@@ -23,10 +24,10 @@ ANY_HOST = "127.0.0.1"  # enough to learn whether this user may at all
 async def protection_findings(profile: Profile | None) -> list[Finding]:
     """One finding for each thing that IPsec needs; of the machine alone where there is no profile."""
     if profile is None:
-        return [_capability(ANY_HOST)]
+        return [_capability(ANY_HOST), _connections(ANY_HOST, insists=False)]
     route = await _route(profile)
     local = profile.local_host or (None if isinstance(route, Finding) else route)
-    found = [_capability(local or ANY_HOST)]
+    found = [_capability(local or ANY_HOST), _connections(local or ANY_HOST, insists=profile.transport == "TCP")]
     if isinstance(route, Finding):
         found.append(route)
     else:
@@ -52,6 +53,24 @@ def _capability(host: str) -> Finding:
     except NetworkError as error:
         return Finding("ESP", "bad", str(error))
     return Finding("ESP", "good", "imsphone-sa gives raw sockets")
+
+
+def _connections(host: str, *, insists: bool) -> Finding:
+    """What TCP inside ESP would need."""
+    from imsphone.net.privilege import ask_for_tun
+    from imsphone.net.tun import close_tun, open_tun, refusal
+
+    whose = "this program may open TUN devices"
+    try:
+        try:
+            close_tun(open_tun(host))
+        except PermissionError:
+            close_tun(ask_for_tun(host))
+            whose = "imsphone-sa gives TUN devices"
+    except (NetworkError, OSError) as error:
+        lack = str(error) if isinstance(error, NetworkError) else f"{host}: {refusal(error)}"
+        return Finding("TCP", "bad", lack) if insists else Finding("TCP", "limited", f"{lack}; UDP serves in its place")
+    return Finding("TCP", "good", whose)
 
 
 async def _route(profile: Profile) -> str | Finding:

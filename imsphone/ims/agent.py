@@ -69,8 +69,6 @@ class Agent:
             raise ProfileError(f'password is missing: auth = "digest" proves {identity.impi} by a password')
         if profile.security != "none" and profile.auth != "aka":
             raise ProfileError(f'security = "{profile.security}" takes its keys from a SIM: auth = "aka" goes with it')
-        if profile.security != "none" and profile.transport == "TCP":
-            raise ProfileError(f'security = "{profile.security}" is for UDP so far: leave transport = "tcp" out')
         self.profile = profile
         self.identity = identity
         self.ids = ids

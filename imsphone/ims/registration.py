@@ -152,7 +152,7 @@ class Registration(Proving):
         self._next_at = self._end_at = None
         host, port = agent.profile.pcscf_endpoint or Endpoint(agent.identity.home_domain, None)
         self.state = "resolving"
-        transport = "UDP" if self._security.is_wanted else agent.profile.transport
+        transport = agent.profile.transport or ("UDP" if self._security.is_wanted else None)
         self._asked = Ask(Resolve(host, port, transport), ABOUT)
         return [self._asked]
 
@@ -228,7 +228,8 @@ class Registration(Proving):
         """The network has troubles, or says nothing."""
         if answer == "timeout" and self._security.candidate is not None:
             return self._wonder(self._security.candidate)
-        return self._look_elsewhere(explain.failure(answer, self._tried), now)
+        setback = explain.failure(answer, self._tried, is_inside=self._security.candidate is not None)
+        return self._look_elsewhere(setback, now)
 
     def _look_elsewhere(self, setback: Setback, now: float) -> list[Effect]:
         """This P-CSCF did not help."""

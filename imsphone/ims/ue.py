@@ -138,6 +138,7 @@ class Ue:
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
         """A datagram, or one message of a stream."""
+        self._agent.security.heard(flow)
         if is_stun(data):
             self._keepalive.heard(data, flow, now)
             return []
@@ -152,6 +153,7 @@ class Ue:
 
     def lost(self, flow: Flow, now: float) -> list[Effect]:
         """A flow carries nothing any more."""
+        self._agent.security.lost(flow)
         return self._route(self._transactions.lost(flow, now), now) + self._keepalive.lost(flow, now)
 
     def tick(self, now: float) -> list[Effect]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from imsphone.ipsec.sa import Associations, Inspect, Protect, Release
 from imsphone.ipsec.shield import Counted, Passed
 from imsphone.lifespan import Lifespan
+from imsphone.trace import Trace
 
 _MOST_CLOSED = 4096  # a day of refreshes each minute, and room
 
@@ -21,7 +22,7 @@ _MOST_CLOSED = 4096  # a day of refreshes each minute, and room
 class _Keeper(Protocol):
     """Who has the associations: a `Shield`, or a `net.protection.Protection`."""
 
-    def protect(self, associations: Associations) -> None: ...
+    def protect(self, associations: Associations) -> Any: ...
 
     def release(self, associations: Associations) -> None: ...
 
@@ -31,20 +32,23 @@ class _Keeper(Protocol):
 
 
 class Ledger:
-    """The associations of `who`, which `keeper` has."""
+    """The associations of `who`, which `keeper` has; `trace`, where there is one, is told of them."""
 
-    def __init__(self, who: str, keeper: _Keeper) -> None:
+    def __init__(self, who: str, keeper: _Keeper, trace: Trace | None = None) -> None:
         self._who = who
         self._keeper = keeper
         self._open: dict[Associations, list[Lifespan]] = {}
         self._closed: deque[Lifespan] = deque(maxlen=_MOST_CLOSED)
+        if trace is not None:
+            trace.follow(self.all)
 
-    def answer(self, question: Protect | Release | Inspect, now: float) -> bool | Passed:
+    def answer(self, question: Protect | Release | Inspect, now: float) -> Any:
         """Does what a machine asks, or says what it wants to know. Raises what the keeper raises."""
         match question:
             case Protect(associations):
-                self._keeper.protect(associations)
+                found = self._keeper.protect(associations)
                 self._open[associations] = self._begun(associations, now)
+                return found
             case Release(associations):
                 for one in self._with_counts(self._open.pop(associations, [])):
                     self._closed.append(replace(one, until=now))

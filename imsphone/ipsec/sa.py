@@ -143,7 +143,10 @@ class Associations:
 
 @dataclass(frozen=True, slots=True)
 class Protect:
-    """From now on what passes between these ports is inside ESP. Answer: True, or None where that cannot be had."""
+    """From now on what passes between these ports is inside ESP.
+
+    Answer: the transports that can go there, UDP always and TCP where this host can; None where nothing can be had.
+    """
 
     associations: Associations
 

@@ -5,6 +5,8 @@
     alice  IMSI 001010000000001  AKA          softphone1  SIP Digest          sip:echo@…  sip:recorder@…
     bob    IMSI 001010000000002  AKA                                          sip:busy@…  sip:silent@…
 
+A base of IPv6 ends with its colons: fd93:: has its P-CSCF at fd93::10.
+
 `Network` only builds machines. A `World` runs them in virtual time (`attach`), `lab.serve` on real sockets. Keys follow
 from `seed`: a test's network has the same subscribers in every run, a served one new ones each time.
 """
@@ -112,7 +114,8 @@ class Network:
         suites: tuple[Suite, ...] = SUITES,
     ) -> None:
         self.realm = realm
-        self.addresses = {name: Address(f"{base}.{last}", port) for name, (last, port) in _HOSTS.items()}
+        stem = base if ":" in base else f"{base}."
+        self.addresses = {name: Address(f"{stem}{last}", port) for name, (last, port) in _HOSTS.items()}
         self._seed = seed
         at = self.addresses
         core = frozenset(address.host for name, address in at.items() if name not in ("dns", "hss"))

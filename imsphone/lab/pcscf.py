@@ -117,6 +117,7 @@ class PCscf(Node):
         if self._security != "none":
             self.understands = frozenset((OPTION_TAG,))
             self.transactions.protected[self.agreements.server] = self.agreements.server
+            self.transactions.udp_only.add(self.agreements.server)  # a phone is called by the transport it came by
 
     def own_deadline(self) -> float | None:
         times = (self.bindings.deadline, self.agreements.deadline)
@@ -167,7 +168,7 @@ class PCscf(Node):
         if offer is None and OPTION_TAG in request.require:
             return self.respond(transaction, 494, now)
         at = self._source(request, flow)
-        way = flow if agreement is None else Flow("UDP", self.agreements.server, at)
+        way = flow if agreement is None else Flow(flow.transport, self.agreements.server, at)
         impu = canonical_impu(request.to.uri)
         contacts = request.contacts
         contact = contacts[0].uri if contacts else None

@@ -13,7 +13,8 @@ instead), and who accepts a connection sees a passing port of the other side. An
 as a refused connection or an ICMP message would; a silent host gives nothing at all.
 
 What a machine asked to `Protect` crosses as ESP packets. One that does not open is dropped, and so is a message that
-comes to a protected port without.
+comes to a protected port without; over TCP it gives `lost` later where it was the first of a connection, for no SYN has
+been answered.
 
 An alarm is stale once its machine's deadline has moved on; it is then dropped. An exception inside a machine is a bug
 there and surfaces from `run` at once, with a note that names the machine and the time.
@@ -29,15 +30,17 @@ from typing import Any, Final
 
 from imsphone.ipsec.ledger import Ledger
 from imsphone.ipsec.sa import Associations, Inspect, Protect, Release
-from imsphone.ipsec.shield import ESP_PORT, Shield
+from imsphone.ipsec.shield import ESP_PORT, Packet
+from imsphone.lab.connection import Connection, Connections
 from imsphone.lab.link import Link
+from imsphone.lab.shielded import WholeShield
 from imsphone.machine import Address, Ask, Effect, Flow, Ids, Machine, OpenMedia, Resolve, Send, Tell, Transport
 from imsphone.trace import Trace
 
 Answers = Mapping[type, Callable[[Any], Any]]
 
 _DEFAULT_DELAY_S: Final = 0.001
-_FIRST_PASSING_PORT: Final = 49152
+_CONNECT_S: Final = 4.0  # how long a host tries to connect inside ESP
 _FIRST_MEDIA_PORT: Final = 40000
 _TICKS_AT_ONE_INSTANT: Final = 1000
 
@@ -50,31 +53,17 @@ class _Member:
     answers: Answers
     answers_after_s: float
     media: str | None
+    shield: WholeShield
+    ledger: Ledger
     told: list[Any] = field(default_factory=list)
     listeners: list[Callable[[Any], None]] = field(default_factory=list)
     alarm: float | None = None
     ticks: int = 0
-    shield: Shield = field(default_factory=Shield)
-    ledger: Ledger = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.ledger = Ledger(self.name, self.shield)
-
-
-@dataclass(frozen=True, slots=True)
-class _Connection:
-    """A TCP connection: the flow as its opener sees it, and the passing address that the other side sees."""
-
-    opener: str
-    flow: Flow
-    passing: Address
 
 
 class World:
     """Runs machines against each other. `seed` makes another but equally repeatable run; `start` is the first `now`.
-
-    With `trace` None nothing is traced, for runs whose messages nobody will read.
-    """
+    With `trace` None nothing is traced, for runs whose messages nobody will read."""
 
     def __init__(self, seed: int = 0, start: float = 0.0, trace: Trace | bool | None = True) -> None:
         self.seed = seed
@@ -86,12 +75,10 @@ class World:
         self._links: dict[tuple[str, str | None], Link] = {}
         self._silent: set[str] = set()
         self._sinks: set[Address] = set()
-        self._heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._heap: list[tuple[float, int, Callable[..., Any], tuple[Any, ...]]] = []
         self._count = 0
-        self._opened: dict[tuple[str, Flow], _Connection] = {}
-        self._accepted: dict[tuple[Address, Address], _Connection] = {}
+        self._connections = Connections()
         self._behind: dict[tuple[Address, Address], float] = {}
-        self._passing_ports: dict[str, int] = {}
         self._media_ports: dict[str, int] = {}
 
     # Who is there -----------------------------------------------------------------------------------------------------
@@ -114,13 +101,13 @@ class World:
         """
         if name in self._members:
             raise ValueError(f"there is a machine called {name} already: give this one another name")
-        member = _Member(name, machine, tuple(hosts), answers or {}, answers_after_s, media)
+        shield = WholeShield()
+        own = (tuple(hosts), answers or {}, answers_after_s, media, shield, Ledger(name, shield, self.trace))
+        member = _Member(name, machine, *own)
         for host in member.hosts:
             if host in self._holders:
                 raise ValueError(f"{host} belongs to {self._holders[host].name}: give {name} another address")
         self._members[name] = member
-        if self.trace is not None:
-            self.trace.follow(member.ledger.all)
         for host in member.hosts:
             self._holders[host] = member
         self._set_alarm(member)
@@ -131,12 +118,12 @@ class World:
         member.ledger.freeze()
         member.alarm = None
         self._holders = {host: holder for host, holder in self._holders.items() if holder is not member}
-        for connection in list(self._opened.values()):
+        for connection in self._connections:
             acceptor = self._holder(connection.flow.remote)
             if connection.opener == name:
                 self._close(connection)
                 if acceptor is not None:
-                    self._later(self.now, self._lose, acceptor, _mirrored(connection))
+                    self._later(self.now, self._lose, acceptor, connection.mirrored)
             elif acceptor is None:
                 self._close(connection)
                 self._later(self.now, self._lose, self._members[connection.opener], connection.flow)
@@ -161,7 +148,7 @@ class World:
         """From now on, whatever is sent to `host` disappears and nothing comes back, not even an error."""
         self._silent.add(host)
 
-    def shield(self, name: str) -> Shield:
+    def shield(self, name: str) -> WholeShield:
         """The security associations of the machine of this name."""
         return self._members[name].shield
 
@@ -212,7 +199,7 @@ class World:
             self.now, _, step, arguments = heapq.heappop(heap)
             step(*arguments)
 
-    def _later(self, when: float, step: Callable[..., None], *arguments: Any) -> None:
+    def _later(self, when: float, step: Callable[..., Any], *arguments: Any) -> None:
         self._count += 1
         heapq.heappush(self._heap, (when, self._count, step, arguments))
 
@@ -276,10 +263,13 @@ class World:
         if self.trace is not None:
             self.trace.add(self.now, sender.name, "sent", flow, data, is_protected)
         if is_protected:
-            if packet := sender.shield.seal(data, flow):
-                self._send(sender, *packet)
-            else:
+            packet = sender.shield.seal(data, flow)
+            if packet is None:
                 self._later(self.now, self._lose, sender, flow)
+            elif flow.transport == "TCP":
+                self._send_segment(sender, packet, flow)
+            else:
+                self._send(sender, *packet)
             return
         if flow.remote.host in self._silent or flow.remote in self._sinks:
             return
@@ -296,16 +286,22 @@ class World:
             self._later(when, self._deliver, receiver, data, arriving)
 
     def _send_in_order(self, sender: _Member, data: bytes, flow: Flow) -> None:
-        connection = self._accepted.get((flow.local, flow.remote))
+        connection = self._connections.accepted(flow)
         if connection is not None:
             receiver, arriving = self._members.get(connection.opener), connection.flow
         else:
             receiver = self._holder(flow.remote)
             if receiver is not None:
-                arriving = _mirrored(self._connection(sender, flow))
+                arriving = self._connections.opened(sender.name, flow).mirrored
         if receiver is None:
             self._later(self.now + 2 * _DEFAULT_DELAY_S, self._lose, sender, flow)
             return
+        self._carry_in_order(sender, receiver, flow, arriving, self._deliver, receiver, data, arriving)
+
+    def _carry_in_order(
+        self, sender: _Member, receiver: _Member, flow: Flow, arriving: Flow, step: Callable[..., Any], *arguments: Any
+    ) -> None:
+        """Takes `step` when TCP brings what was sent on `flow`: not before what was sent earlier."""
         link = self._link(sender.name, receiver.name)
         when = self.now + _DEFAULT_DELAY_S if link is None else link.carry_surely(self.now)
         if when is None:
@@ -313,22 +309,27 @@ class World:
             return
         way = (arriving.remote, arriving.local)
         self._behind[way] = when = max(when, self._behind.get(way, when))
-        self._later(when, self._deliver, receiver, data, arriving)
+        self._later(when, step, *arguments)
 
-    def _connection(self, sender: _Member, flow: Flow) -> _Connection:
-        connection = self._opened.get((sender.name, flow))
-        if connection is None:
-            host = flow.local.host
-            port = self._passing_ports.get(host, _FIRST_PASSING_PORT)
-            self._passing_ports[host] = port + 1 if port < 0xFFFF else _FIRST_PASSING_PORT
-            connection = _Connection(sender.name, flow, Address(host, port))
-            self._opened[sender.name, flow] = connection
-            self._accepted[flow.remote, connection.passing] = connection
-        return connection
+    def _send_segment(self, sender: _Member, packet: Packet, flow: Flow) -> None:
+        """A message over TCP inside ESP, on the connection that its sender calls `flow`."""
+        data, outer = packet
+        if self.trace is not None:
+            self.trace.add(self.now, sender.name, "sent", outer, data)
+        receiver = self._holder(outer.remote)
+        if receiver is not None and outer.remote.host not in self._silent:
+            arriving = Flow("ESP", outer.remote, outer.local)
+            step = self._deliver_segment
+            self._carry_in_order(sender, receiver, flow, arriving, step, sender, flow, receiver, data, arriving)
 
-    def _close(self, connection: _Connection) -> None:
-        self._opened.pop((connection.opener, connection.flow), None)
-        self._accepted.pop((connection.flow.remote, connection.passing), None)
+    def _deliver_segment(self, sender: _Member, flow: Flow, receiver: _Member, data: bytes, arriving: Flow) -> None:
+        if self._deliver(receiver, data, arriving):
+            sender.shield.connected.add(flow)
+        elif flow not in sender.shield.connected:
+            self._later(self.now + _CONNECT_S, self._lose, sender, flow)
+
+    def _close(self, connection: Connection) -> None:
+        self._connections.close(connection)
         self._behind.pop((connection.flow.remote, connection.passing), None)
         self._behind.pop((connection.passing, connection.flow.remote), None)
 
@@ -338,18 +339,21 @@ class World:
             return None
         return links.get((sender, receiver)) or links.get((sender, None)) or links.get(("", receiver))
 
-    def _deliver(self, receiver: _Member, data: bytes, flow: Flow) -> None:
+    def _deliver(self, receiver: _Member, data: bytes, flow: Flow) -> bool:
+        """Whether somebody took it."""
         if self.trace is not None:
             self.trace.add(self.now, receiver.name, "received", flow, data)
         if flow.transport == "ESP":
-            if opened := receiver.shield.open(data, flow):
-                if self.trace is not None:
-                    self.trace.add(self.now, receiver.name, "received", opened.flow, opened.data, True)
-                self._step(receiver, receiver.machine.receive, opened.data, opened.flow)
-        elif receiver.shield.guards(flow):
-            receiver.shield.note_plain(flow)
-        else:
-            self._step(receiver, receiver.machine.receive, data, flow)
+            opened = receiver.shield.open(data, flow)
+            if opened is None:
+                return False
+            data, flow = opened
+            if self.trace is not None:
+                self.trace.add(self.now, receiver.name, "received", flow, data, True)
+        elif receiver.shield.refuses(flow):
+            return False
+        self._step(receiver, receiver.machine.receive, data, flow)
+        return True
 
     # Questions --------------------------------------------------------------------------------------------------------
 
@@ -393,8 +397,3 @@ class World:
             else:
                 self._holders[address] = self._members[member.media]
         return Address(host, port)
-
-
-def _mirrored(connection: _Connection) -> Flow:
-    """The connection as the side that accepted it sees it."""
-    return Flow("TCP", connection.flow.remote, connection.passing)

@@ -6,6 +6,10 @@
 
 A plain non-blocking socket on the event loop's selector, so that opening and writing need no task and no await: a
 machine's effects are performed where they stand, in their order.
+
+A protected connection has the ports that its security association names at both ends (TS 33.203 7.1), so it is opened
+from a port that is listened on as well. It is reset rather than finished: the next one between the same two ports need
+not wait for TIME_WAIT, and nothing of it is left to be said once the association is gone.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import asyncio
 import errno
 import logging
 import socket
+import struct
 from collections.abc import Callable
 
 from imsphone.machine import Address, Flow
@@ -23,8 +28,10 @@ from imsphone.sip.framing import PING, PONG, Framer
 logger = logging.getLogger(__name__)
 
 CONNECT_S = 10.0
+PROTECTED_CONNECT_S = 4.0  # no RST comes out of a closed association, and who only prefers TCP has UDP to try
 MAX_WAITING_BYTES = 1 << 20
 _READ_BYTES = 1 << 16
+_ABORT = struct.pack("ii", 1, 0)  # struct linger: on, 0 s
 
 
 class Connection:
@@ -40,6 +47,7 @@ class Connection:
         flow: Flow,
         on_message: Callable[[bytes, Flow], None],
         on_end: Callable[[Connection], None],
+        is_protected: bool = False,
     ) -> None:
         self.flow = flow
         self._sock = sock
@@ -55,17 +63,27 @@ class Connection:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if is_protected:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
 
     @classmethod
     def opened(
-        cls, flow: Flow, on_message: Callable[[bytes, Flow], None], on_end: Callable[[Connection], None]
+        cls,
+        flow: Flow,
+        on_message: Callable[[bytes, Flow], None],
+        on_end: Callable[[Connection], None],
+        is_protected: bool = False,
+        device: str = "",
     ) -> Connection:
-        """Starts to connect to `flow.remote`, from the host of `flow.local` and any port. Raises OSError where even
-        that fails: another family, no such address."""
+        """Starts to connect to `flow.remote`, from the host of `flow.local` and any port, or from its very port where
+        the flow `is_protected`. Raises OSError where even that fails: another family, no such address."""
         sock = socket.socket(family_of(flow.local.host) or socket.AF_INET, socket.SOCK_STREAM)
         try:
-            connection = cls(sock, flow, on_message, on_end)
-            sock.bind(to_socket(Address(flow.local.host, 0)))
+            connection = cls(sock, flow, on_message, on_end, is_protected)
+            if is_protected:
+                share_port(sock)
+            sock.bind(to_socket(flow.local if is_protected else Address(flow.local.host, 0)))
+            keep_to(device, sock)
             outcome = sock.connect_ex(to_socket(flow.remote))
             if outcome not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
                 raise OSError(outcome, errno.errorcode.get(outcome, "connect"))
@@ -73,7 +91,8 @@ class Connection:
             sock.close()
             raise
         connection._loop.add_writer(connection._fd, connection._connected)
-        connection._alarm = connection._loop.call_later(CONNECT_S, connection._end, "no answer to SYN")
+        patience_s = PROTECTED_CONNECT_S if is_protected else CONNECT_S
+        connection._alarm = connection._loop.call_later(patience_s, connection._end, "no answer to SYN")
         return connection
 
     @classmethod
@@ -83,9 +102,10 @@ class Connection:
         flow: Flow,
         on_message: Callable[[bytes, Flow], None],
         on_end: Callable[[Connection], None],
+        is_protected: bool = False,
     ) -> Connection:
         """Takes over a socket that `accept` gave."""
-        connection = cls(sock, flow, on_message, on_end)
+        connection = cls(sock, flow, on_message, on_end, is_protected)
         connection._up()
         return connection
 
@@ -109,7 +129,8 @@ class Connection:
             self._end_soon("the peer does not read")
 
     def close(self) -> None:
-        """Ends the connection without a word to `on_end`; what the kernel has taken it still delivers."""
+        """Ends the connection without a word to `on_end`; what the kernel has taken it still delivers, unless the
+        connection is protected."""
         if self._has_ended:
             return
         self._has_ended = True
@@ -178,3 +199,16 @@ class Connection:
         logger.debug("%s ended: %s", self.flow, why)
         self.close()
         self._on_end(self)
+
+
+def share_port(sock: socket.socket) -> None:
+    """Lets a listener and connections that are opened from its port have that port together; all of them ask for it."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+
+def keep_to(device: str, sock: socket.socket) -> None:
+    """Nothing of this socket passes but through that device, if any is named. After `bind`: IPv6 would not let us bind
+    to an address that is not the device's. Raises OSError."""
+    if device:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())

@@ -33,7 +33,6 @@ from typing import Any, Self
 from imsphone.errors import ImsPhoneError, NetworkError
 from imsphone.ipsec.ledger import Ledger
 from imsphone.ipsec.sa import Associations, Inspect, Protect, Release
-from imsphone.ipsec.shield import Passed
 from imsphone.lifespan import Lifespan
 from imsphone.machine import Address, Ask, Effect, Flow, Machine, Resolve, Send
 from imsphone.net.addresses import family_of, local_host
@@ -99,9 +98,7 @@ class Driver:
         self._flows: dict[Address, Flows] = {}
         self._protection = protection(Outlets(self._receive_opened, self._lost, self._note))
         self._on_protected = on_protected
-        self._ledger = Ledger(name, self._protection)
-        if trace is not None:
-            trace.follow(self._ledger.all)
+        self._ledger = Ledger(name, self._protection, trace)
         self._is_bound = False
         self._pending: deque[Effect] = deque()
         self._is_performing = False
@@ -305,14 +302,14 @@ class Driver:
         """The security associations that are there, since when, and what has passed them."""
         return self._ledger.living()
 
-    def _protect(self, question: Protect) -> bool:
+    def _protect(self, question: Protect) -> Any:
         """Raises NetworkError where this machine cannot protect."""
-        self._keep_book(question)
+        transports = self._keep_book(question)
         if self._on_protected:
             self._on_protected(question.associations)
-        return True
+        return transports
 
-    def _keep_book(self, question: Protect | Release | Inspect) -> bool | Passed:
+    def _keep_book(self, question: Protect | Release | Inspect) -> Any:
         return self._ledger.answer(question, self.now())
 
     # Addresses ------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from collections.abc import Callable
 from imsphone.errors import NetworkError
 from imsphone.machine import Address, Flow
 from imsphone.net.addresses import family_of, from_socket, to_socket
-from imsphone.net.connection import Connection
+from imsphone.net.connection import Connection, keep_to, share_port
 
 logger = logging.getLogger(__name__)
 
@@ -53,18 +53,28 @@ _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 class Flows:
     """Binds `local` (port 0: any that is free for both transports) and carries messages until `close`.
 
-    Must be made inside a running event loop. Raises NetworkError where the address cannot be had.
+    Where it `is_protected`, TCP connections are opened from this very port too, as security associations want it. With
+    a `device` nothing comes and goes but through that. Must be made inside a running event loop. Raises NetworkError
+    where the address cannot be had.
     """
 
     def __init__(
-        self, local: Address, on_message: Callable[[bytes, Flow], None], on_lost: Callable[[Flow], None]
+        self,
+        local: Address,
+        on_message: Callable[[bytes, Flow], None],
+        on_lost: Callable[[Flow], None],
+        *,
+        is_protected: bool = False,
+        device: str = "",
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_message = on_message
         self._on_lost = on_lost
         self._connections: OrderedDict[Address, Connection] = OrderedDict()
         self._is_closed = False
-        self._family, self._udp, self._listener = _bind(local)
+        self._is_protected = is_protected
+        self._device = device
+        self._family, self._udp, self._listener = _bind(local, is_protected, device)
         self.local = Address(local.host, self._udp.getsockname()[1])
         # By number: asked for a socket that it does not know, the selector prints it first, for 60 µs.
         self._loop.add_reader(self._udp.fileno(), self._read_datagrams)
@@ -80,6 +90,11 @@ class Flows:
             self._send_datagram(data, flow)
         else:
             self._send_stream(data, flow)
+
+    def hang_up(self, remote: Address) -> None:
+        """Ends the connection with that far end, where there is one; it is not told as lost."""
+        if (connection := self._connections.pop(remote, None)) is not None:
+            connection.close()
 
     def close(self) -> None:
         """Closes every socket; nothing is called back any more."""
@@ -149,7 +164,9 @@ class Flows:
         connection = self._connections.get(flow.remote)
         if connection is None:
             try:
-                connection = Connection.opened(flow, self._stream_message, self._ended)
+                connection = Connection.opened(
+                    flow, self._stream_message, self._ended, self._is_protected, self._device
+                )
             except (OSError, OverflowError) as error:
                 logger.debug("%s: %s", flow, error)
                 self._lose_soon(flow)
@@ -168,7 +185,7 @@ class Flows:
                 self._loop.call_later(1.0, self._listen_again)
             return
         flow = Flow("TCP", self.local, from_socket(source))
-        self._keep(Connection.accepted(sock, flow, self._stream_message, self._ended))
+        self._keep(Connection.accepted(sock, flow, self._stream_message, self._ended, self._is_protected))
 
     def _listen_again(self) -> None:
         if not self._is_closed:
@@ -200,7 +217,7 @@ class Flows:
             self._on_lost(flow)
 
 
-def _bind(local: Address) -> tuple[socket.AddressFamily, socket.socket, socket.socket]:
+def _bind(local: Address, is_protected: bool, device: str) -> tuple[socket.AddressFamily, socket.socket, socket.socket]:
     family = family_of(local.host)
     if family is None or local.host in ("0.0.0.0", "::"):
         raise NetworkError(f"cannot listen on {local.host!r}: give one IP address of this host, which Via can name")
@@ -220,8 +237,12 @@ def _bind(local: Address) -> tuple[socket.AddressFamily, socket.socket, socket.s
                 udp.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
             if sys.platform != "win32":  # there it would let two programs share the port
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if is_protected:  # the datagram socket shares with nobody, so another program's port is still noticed
+                share_port(listener)
             udp.bind(to_socket(local))
             listener.bind(to_socket(Address(local.host, udp.getsockname()[1])))
+            for sock in (udp, listener):
+                keep_to(device, sock)
             listener.listen(_BACKLOG)
             return family, udp, listener
         except (OSError, OverflowError) as error:

@@ -1,15 +1,17 @@
 """`imsphone-sa`: the one program with a privilege, and all that it does with it is to open sockets for ESP.
 
-    imsphone (ordinary user)                       imsphone-sa --user NAME (CAP_NET_RAW)
+    imsphone (ordinary user)                       imsphone-sa --user NAME (CAP_NET_RAW, CAP_NET_ADMIN)
        connect ──────────────────────────────────▶ who is it? (SO_PEERCRED): NAME or root, else nothing
        "esp 192.0.2.7\\n" ─────────────────────────▶ an address of this host? socket, bind
+       "tun 192.0.2.7\\n" ─────────────────────────▶ the same, then a TUN device for TCP (`imsphone.net.tun`)
        ◀──────────────── "ok\\n" + the descriptor    or "no: …\\n"          SCM_RIGHTS, unix(7)
 
 No key comes near it: packets are sealed and opened by the user's own process. What the user gets is a raw socket bound
-to one address, with which he can send IP packets as this host; so it is given to the one user that is named and to
-nobody else, and the program is started by who may decide that.
+to one address, with which he can send IP packets as this host, and a device that hands IP packets to this host; so they
+are given to the one user that is named and to nobody else, and the program is started by who may decide that. Without
+CAP_NET_ADMIN it gives the socket only, and TCP is not to be had.
 
-    sudo imsphone-sa --user alice            or as a service with AmbientCapabilities=CAP_NET_RAW
+    sudo imsphone-sa --user alice            or as a service with AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN
 """
 
 from __future__ import annotations
@@ -28,12 +30,13 @@ from pathlib import Path
 from imsphone.errors import NetworkError
 from imsphone.machine import Address
 from imsphone.net.addresses import family_of, to_socket
+from imsphone.net.tun import open_tun, refusal
 
 SOCKET_PATH = "/run/imsphone-sa.sock"
 ENVIRONMENT = "IMSPHONE_SA"  # another path, for tests and for who may not write to /run
 
 _ESP = 50
-_REQUEST = re.compile(rb"esp ([0-9a-fA-F.:]{2,45})\n")
+_REQUEST = re.compile(rb"(esp|tun) ([0-9a-fA-F.:]{2,45})\n")
 _MOST_BYTES = 64
 _PATIENCE_S = 2.0
 _CREDENTIALS = struct.Struct("=iII")  # pid, uid, gid
@@ -55,22 +58,32 @@ def open_raw(host: str) -> socket.socket:
 
 def ask_for_socket(host: str, path: str | None = None) -> socket.socket:
     """The same from `imsphone-sa`. Raises NetworkError with what to do."""
+    return socket.socket(fileno=_ask("esp", host, path))
+
+
+def ask_for_tun(host: str, path: str | None = None) -> int:
+    """The descriptor of a TUN device from `imsphone-sa`. Raises NetworkError with what to do."""
+    return _ask("tun", host, path)
+
+
+def _ask(what: str, host: str, path: str | None) -> int:
+    lack, privilege = ("send ESP", "CAP_NET_RAW") if what == "esp" else ("open a TUN device", "CAP_NET_ADMIN")
     path = path or os.environ.get(ENVIRONMENT, SOCKET_PATH)
-    remedy = f"start `sudo imsphone-sa --user {_user_name()}` beside it, or give this program CAP_NET_RAW"
+    remedy = f"start `sudo imsphone-sa --user {_user_name()}` beside it, or give this program {privilege}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_PATIENCE_S)
         try:
             connection.connect(path)
-            connection.sendall(f"esp {host}\n".encode())
+            connection.sendall(f"{what} {host}\n".encode())
             said, descriptors, _, _ = socket.recv_fds(connection, 256, 1)
         except OSError:
-            raise NetworkError(f"this user may not send ESP (no CAP_NET_RAW): {remedy}") from None
+            raise NetworkError(f"this user may not {lack} (no {privilege}): {remedy}") from None
     if said == b"ok\n" and descriptors:
-        return socket.socket(fileno=descriptors[0])
+        return descriptors[0]
     for descriptor in descriptors:
         os.close(descriptor)
     why = said.decode("utf-8", "replace").removeprefix("no: ").strip() or "it says nothing"
-    raise NetworkError(f"imsphone-sa at {path} gives no socket for ESP: {why}")
+    raise NetworkError(f"imsphone-sa at {path} may not {lack} either: {why}")
 
 
 def main() -> None:
@@ -127,16 +140,18 @@ def serve_one(listener: socket.socket, uid: int) -> None:
             if isinstance(raw, str):
                 connection.sendall(f"no: {raw}\n".encode())
                 return
-            with raw:
-                socket.send_fds(connection, [b"ok\n"], [raw.fileno()])
+            try:
+                socket.send_fds(connection, [b"ok\n"], [raw])
+            finally:
+                os.close(raw)
 
 
-def _opened(request: bytes) -> socket.socket | str:
-    """The socket that is asked for, or why there is none."""
+def _opened(request: bytes) -> int | str:
+    """The descriptor that is asked for, or why there is none."""
     found = _REQUEST.fullmatch(request)
     if found is None:
         return "ask as in: esp 192.0.2.7"
-    host = found[1].decode()
+    host = found[2].decode()
     try:
         address = ip_address(host)
     except ValueError:
@@ -144,9 +159,13 @@ def _opened(request: bytes) -> socket.socket | str:
     if address.is_unspecified or address.is_multicast:
         return f"{host} is no address of one host"
     try:
-        return open_raw(host)
+        return open_raw(host).detach() if found[1] == b"esp" else open_tun(host)
+    except NetworkError as error:
+        return str(error)
+    except PermissionError:
+        return f"it has no {'CAP_NET_RAW' if found[1] == b'esp' else 'CAP_NET_ADMIN'} itself"
     except OSError as error:
-        return f"{host}: {error.strerror}"
+        return f"{host}: {error.strerror if found[1] == b'esp' else refusal(error)}"
 
 
 def _user_name() -> str:

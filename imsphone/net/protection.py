@@ -16,7 +16,7 @@ from typing import Protocol
 
 from imsphone.ipsec.sa import Associations
 from imsphone.ipsec.shield import Counted, Passed
-from imsphone.machine import Flow
+from imsphone.machine import Flow, Transport
 from imsphone.trace import Direction
 
 
@@ -36,8 +36,11 @@ class Outlets:
 class Protection(Protocol):
     """One way to protect the messages of a host."""
 
-    def protect(self, associations: Associations) -> None:
-        """From now on these are used. Raises NetworkError where this machine cannot."""
+    def protect(self, associations: Associations) -> tuple[Transport, ...]:
+        """From now on these are used. Gives what can go inside: UDP, and TCP where this machine can.
+
+        Raises NetworkError where it cannot protect at all.
+        """
 
     def release(self, associations: Associations) -> None:
         """From now on these are not."""

@@ -182,8 +182,7 @@ class Transactions:
         return sent
 
     def _is_too_large(self, data: bytes, flow: Flow) -> bool:
-        is_bound = flow.local in self.protected or flow.local in self.udp_only
-        return flow.transport == "UDP" and len(data) > UDP_LIMIT_BYTES and not is_bound
+        return flow.transport == "UDP" and len(data) > UDP_LIMIT_BYTES and flow.local not in self.udp_only
 
     # In ---------------------------------------------------------------------------------------------------------------
 
@@ -267,8 +266,9 @@ class Transactions:
         transaction = self._clients.get((via.branch, response.cseq.method))
         if transaction is None or via.sent_by != transaction.request.via.sent_by:
             return []  # late, or none of ours (RFC 3261 18.1.2)
-        server = self.protected.get(transaction.flow.local)
-        if server is not None and flow.local not in (server, transaction.flow.local):
+        client = transaction.flow.local  # of a phone inside IPsec; a P-CSCF asks from its server port
+        server = self.protected.get(client, client)
+        if server != client and flow.local not in (server, client):
             fault = Fault(None, f"a response to {transaction.request.method} outside of IPsec", "TS 33.203 7.1")
             return [self._violated(fault, "dropped", flow, now)]
         effects, is_news = transaction.receive(response, now)

@@ -3,6 +3,7 @@
     this process                                     another process
     500 × [ Isim ── Ue ── Driver ── sockets ] ◀─UDP─▶ P-CSCF, I-CSCF, S-CSCF, HSS
           [ the same datagrams, sockets alone ] ◀───▶ a post box that answers with so many octets
+          [ SIPp, by password ] ◀───────────────────▶ P-CSCF, I-CSCF, S-CSCF, HSS
 
     python tests/bench/registrations.py [PHONES] [--json]
 
@@ -25,6 +26,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from figure import Figure, show
+from sipp import PROGRAM, registered_by_sipp
 
 from imsphone.errors import NetworkError
 from imsphone.events import Registered, RegistrationFailed
@@ -55,6 +57,7 @@ def network_of(phones: int, base: str) -> Network:
     network = Network(seed=SEED, base=base, accounts=())
     for number in range(phones):
         network.subscribe(network.sim(f"u{number}", number))
+        network.subscribe(network.softphone(f"s{number}"))
     return network
 
 
@@ -104,7 +107,8 @@ Subscriber = tuple[Profile, Identity, Isim]
 
 def subscribers_of(base: str, phones: int) -> list[Subscriber]:
     network = network_of(phones, base)
-    profiles = [Profile(**network.profile(name), reg_event=False) for name in network.accounts]
+    names = [name for name, account in network.accounts.items() if account.password is None]
+    profiles = [Profile(**network.profile(name), reg_event=False) for name in names]
     return [(one, Identity.of(one), network.accounts[one.name or ""].isim()) for one in profiles]
 
 
@@ -278,7 +282,9 @@ def sizes_of(trace: Trace) -> tuple[int, ...]:
 
 def measure(phones: int = PHONES, turns: int = TURNS) -> list[Figure]:
     """Takes turns; each with new phones and a new network."""
-    rates: dict[str, list[float]] = {name: [] for name in ("own", "traced", "shared", "own octets", "shared octets")}
+    rates: dict[str, list[float]] = {
+        name: [] for name in ("own", "traced", "shared", "own octets", "shared octets", "sipp")
+    }
 
     def note(name: str, spent_s: float) -> None:
         rates[name].append(phones / spent_s)
@@ -293,17 +299,28 @@ def measure(phones: int = PHONES, turns: int = TURNS) -> list[Figure]:
             note("own octets", asyncio.run(with_octets_alone(base, phones, sizes, is_shared=False)))
         with network_beside(phones) as base:
             note("traced", asyncio.run(with_own_sockets(subscribers_of(base, phones), Trace())))
+        if PROGRAM is not None:
+            with network_beside(phones) as base:
+                network = network_of(phones, base)
+                accounts = [account for account in network.accounts.values() if account.password is not None]
+                note("sipp", registered_by_sipp(base, network.realm, accounts, phones))
         with network_beside(phones) as base:
             note("shared", asyncio.run(with_one_address(subscribers_of(base, phones))))
             note("shared octets", asyncio.run(with_octets_alone(base, phones, sizes, is_shared=True)))
     what, unit, alone = "AKA registrations", "/s of client CPU", "the same sockets and datagrams alone"
     note_sizes = f"{phones} phones a turn, {turns} turns, datagrams of {', '.join(map(str, sizes))} octets"
     own, shared = tuple(rates["own octets"]), tuple(rates["shared octets"])
-    return [
+    figures = [
         Figure(what, unit, tuple(rates["own"]), True, 1500, alone, own, note_sizes),
         Figure(f"{what}, traced", unit, tuple(rates["traced"]), True, None, alone, own),
         Figure(f"{what}, one address", unit, tuple(rates["shared"]), True, None, alone, shared),
     ]
+    if rates["sipp"]:
+        sipp = tuple(rates["sipp"])
+        figures.append(
+            Figure(f"{what}, one address, beside SIPp", unit, tuple(rates["shared"]), True, None, "SIPp by MD5", sipp)
+        )
+    return figures
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 from imsphone.cli.protection import protection_findings
 from imsphone.net.privilege import ENVIRONMENT
 from imsphone.profile import Profile
+from tests.net.test_tun import needs_tun
 
 PROFILE = Profile(imsi="001010000000001", pcscf="127.0.10.10:5060", security="ipsec")
 
@@ -29,6 +30,30 @@ async def test_a_user_without_the_capability_is_told_what_to_start(monkeypatch: 
     verdict, sentence = (await verdicts(None))["ESP"]
     assert verdict == "bad"
     assert "imsphone-sa --user" in sentence
+
+
+@pytest.mark.parametrize(("transport", "expected"), [(None, "limited"), ("tcp", "bad")])
+async def test_what_tcp_inside_would_need_is_named(
+    monkeypatch: pytest.MonkeyPatch, transport: str | None, expected: str
+) -> None:
+    monkeypatch.setattr("imsphone.net.tun.open_tun", refuse)
+    monkeypatch.setenv(ENVIRONMENT, "/nonexistent")
+    verdict, sentence = (await verdicts(replace(PROFILE, transport=transport)))["TCP"]  # type: ignore[arg-type]
+    assert verdict == expected
+    assert "CAP_NET_ADMIN" in sentence
+    assert "imsphone-sa --user" in sentence
+
+
+async def test_a_machine_without_tun_devices_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imsphone.net.tun.PATH", "/nonexistent")
+    verdict, sentence = (await verdicts(None))["TCP"]
+    assert verdict == "limited"
+    assert "modprobe tun" in sentence
+
+
+@needs_tun
+async def test_where_tcp_inside_can_be_had_that_is_said() -> None:
+    assert (await verdicts(None))["TCP"][0] == "good"
 
 
 async def test_the_address_that_reaches_the_p_cscf_is_named() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from imsphone.errors import ProfileError
@@ -104,6 +104,7 @@ def test_any_imsi_has_an_identity(imsi: str, mnc_digits: int | None) -> None:
 
 
 @given(st.from_regex(r"(sips?:[!-~]{1,12}@[a-z.-]{1,8}|tel:[+0-9().-]{1,9}(;[!-~]{1,9})?)", fullmatch=True))
+@example("tel:0;=")
 def test_any_public_identity_that_a_profile_takes_is_an_address(impu: str) -> None:
     try:
         profile = Profile(impu=impu, home_domain="ims.example")

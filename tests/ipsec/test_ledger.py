@@ -16,7 +16,7 @@ WAY = Flow("UDP", Address("10.9.1.2", 40001), Address("10.9.1.1", 6100))
 def test_what_passed_is_kept_when_the_associations_go() -> None:
     shield = Shield()
     ledger = Ledger("alice", shield)
-    assert ledger.answer(Protect(OURS), 5.0) is True
+    assert ledger.answer(Protect(OURS), 5.0) == ("UDP",)
     shield.seal(b"SIP", WAY)
     assert [(one.spi, one.is_inbound, one.packets) for one in ledger.living()] == [
         (301, False, 1),

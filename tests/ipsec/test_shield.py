@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imsphone.ipsec import datagram
+from imsphone.ipsec import datagram, segment
 from imsphone.ipsec.esp import Sealer
 from imsphone.ipsec.sa import SUITES, Associations, Ends, Keys, Suite
 from imsphone.ipsec.shield import Packet, Passed, Shield
@@ -128,6 +128,47 @@ def test_no_packet_raises(junk: bytes) -> None:
     esp = Flow("ESP", Address(PCSCF, 0), Address(PHONE, 0))
     assert pcscf.open(junk, esp) is None
     assert pcscf.open((301).to_bytes(4, "big") + junk, esp) is None
+
+
+def tcp(local: tuple[str, int], remote: tuple[str, int]) -> Flow:
+    return udp(local, remote).over("TCP")
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("hosts", [(PHONE, PCSCF), ("2001:db8::2", "2001:db8::1")])
+def test_a_connection_has_two_associations(suite: Suite, hosts: tuple[str, str]) -> None:
+    """TS 33.203 7.1: what the phone asks goes by spi_ps, the answers come by spi_uc, and so the other way round."""
+    here, there = hosts
+    phone, pcscf = joined(a_set(suite=suite, hosts=hosts))
+    for sender, receiver, local, remote in (
+        (phone, pcscf, (here, 40001), (there, 6100)),
+        (pcscf, phone, (there, 6100), (here, 40001)),
+        (pcscf, phone, (there, 5100), (here, 40002)),
+        (phone, pcscf, (here, 40002), (there, 5100)),
+    ):
+        written = segment.write(Address(*local), Address(*remote), b"SIP")
+        assert crossed(sender, receiver, tcp(local, remote), written) == tcp(remote, local)
+    assert {one.packets for one in phone.counted()} == {1}
+
+
+def test_a_segment_is_sealed_between_its_own_ends_only() -> None:
+    phone, pcscf = joined(a_set())
+    whence = tcp((PCSCF, 6100), (PHONE, 40002))
+    assert pcscf.way(whence) == tcp((PCSCF, 5100), (PHONE, 40002))  # TS 33.203 7.1: from port_pc
+    written = segment.write(*whence[1:], b"INVITE")
+    assert pcscf.seal(written, whence) is None
+    assert pcscf.seal(b"no segment", tcp((PCSCF, 5100), (PHONE, 40002))) is None
+    assert phone.way(tcp((PHONE, 5060), (PCSCF, 5060))) is None
+
+
+def test_ports_inside_that_are_not_the_associations_are_dropped() -> None:
+    """RFC 4301 5.2, also for TCP."""
+    _, pcscf = joined(a_set())
+    liar = Shield()
+    ours = a_set()[0]
+    liar.protect(Associations(ours.suite, PHONE, PCSCF, OURS._replace(port_c=5060), THEIRS, ours.keys))
+    flow = tcp((PHONE, 5060), (PCSCF, 6100))
+    assert crossed(liar, pcscf, flow, segment.write(flow.local, flow.remote, b"SIP")) is None
 
 
 def test_a_packet_goes_from_host_to_host() -> None:

@@ -51,6 +51,7 @@ def test_it_is_said_which_way_is_shut(
     profile = replace(Profile(**network.profile("alice")), security="ipsec")
     alice = VirtualPhone(world, "alice", "127.0.10.101", profile, network.accounts["alice"].isim())
     world.silence("127.0.10.99")
+    world.shield("alice").transports = ("UDP",)  # whose retransmissions can be counted
     shield = world.shield("p-cscf")
     seal = shield.seal
 

@@ -21,12 +21,12 @@ CER = bytes.fromhex("01000014 80000101 00000000 00000001 00000002")
 class End:
     """An endpoint that writes down what comes; with `echoes` it sends back what it got."""
 
-    def __init__(self, host: str, port: int = 0, *, echoes: bool = False) -> None:
+    def __init__(self, host: str, port: int = 0, *, echoes: bool = False, is_protected: bool = False) -> None:
         self.got: list[tuple[bytes, Flow]] = []
         self.lost: list[Flow] = []
         self._changed = asyncio.Event()
         self._echoes = echoes
-        self.flows = Flows(Address(host, port), self._message, self._loss)
+        self.flows = Flows(Address(host, port), self._message, self._loss, is_protected=is_protected)
         self.local = self.flows.local
 
     def _message(self, data: bytes, flow: Flow) -> None:
@@ -248,6 +248,47 @@ async def test_a_busy_port_is_one_sentence_with_the_remedy(kind: socket.SocketKi
 async def test_an_address_that_cannot_be_had_is_one_sentence(host: str, port: int, sentence: str) -> None:
     with pytest.raises(NetworkError, match=sentence):
         End(host, port)
+
+
+async def test_a_protected_connection_has_the_protected_port_at_both_ends() -> None:
+    async with ends(ALICE, BOB, is_protected=True) as (alice, bob):
+        alice.flows.send(MESSAGE % 1, alice.to(bob.local, "TCP"))
+        await bob.until(messages=1)
+        assert bob.got == [(MESSAGE % 1, bob.to(alice.local, "TCP"))]
+
+
+async def test_a_protected_port_opens_to_several_and_takes_connections_meanwhile() -> None:
+    async with ends(ALICE, BOB, "127.0.10.103", is_protected=True) as (alice, bob, carol):
+        for other in (bob, carol):
+            alice.flows.send(MESSAGE % 1, alice.to(other.local, "TCP"))
+            await other.until(messages=1)
+        async with ends("127.0.10.104") as (dave,):
+            dave.flows.send(MESSAGE % 2, dave.to(alice.local, "TCP"))
+            await alice.until(messages=1)
+
+
+async def test_between_the_same_two_protected_ports_one_connection_follows_another_at_once() -> None:
+    async with ends(ALICE, BOB, is_protected=True) as (alice, bob):
+        for number in range(1, 4):
+            again = End(ALICE, alice.local.port, is_protected=True) if number > 1 else alice
+            again.flows.send(MESSAGE % number, again.to(bob.local, "TCP"))
+            await bob.until(messages=number, losses=number - 1)
+            again.flows.close()
+            await bob.until(losses=number)
+        assert {flow for _, flow in bob.got} == {bob.to(alice.local, "TCP")}
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+async def test_a_protected_port_is_shared_with_no_other_program(kind: socket.SocketKind) -> None:
+    with socket.socket(socket.AF_INET, kind) as other:
+        other.bind((BOB, 0))
+        if kind == socket.SOCK_STREAM:
+            other.listen()
+        with pytest.raises(NetworkError, match="is taken by another program"):
+            End(BOB, other.getsockname()[1], is_protected=True)
+    async with ends(BOB, is_protected=True) as (bob,):
+        with pytest.raises(NetworkError, match="is taken by another program"):
+            End(BOB, bob.local.port, is_protected=True)
 
 
 async def test_ipv6() -> None:

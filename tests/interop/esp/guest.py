@@ -23,7 +23,8 @@ def missing(*programs: tuple[str, str]) -> str | None:
     """What keeps a guest from running here, in a sentence; `programs` are further ones with their packages."""
     if os.geteuid() != 0:
         return "a guest with a network of its own needs root"
-    for program, package in (("linux.uml", "user-mode-linux"), ("ip", "iproute2"), ("modprobe", "kmod"), *programs):
+    ours = (("linux.uml", "user-mode-linux"), ("ip", "iproute2"), ("modprobe", "kmod"), ("gcc", "gcc"))
+    for program, package in (*ours, *programs):
         if shutil.which(program, path=_PATH) is None:
             return f"{program} is missing: apt-get install {package}"
     if not Path("/dev/net/tun").exists():
@@ -66,9 +67,15 @@ class Guest:
         kernel = ["linux.uml", "mem=256M", f"umid=imsphone{os.getpid()}", "rootfstype=hostfs", "rootflags=/", "ro"]
         kernel += [f"init={self._folder}/init.sh", f"SA_DIR={self._folder}", "eth0=tuntap,tap0"]
         kernel += ["con=null", "con0=null,fd:1", "quiet"]
+        xstate = self._folder / "xstate.so"
+        subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-o", xstate, HERE / "xstate.c"], check=True)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                self.beside(*kernel), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                self.beside("env", f"LD_PRELOAD={xstate}", *kernel),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         end = time.monotonic() + UP_S
         while "the guest is up" not in self.said():
