@@ -111,11 +111,19 @@ class Resolve:
     """Which flows reach this host (name or literal)? Answer: tuple of `Flow`, best first; empty where nothing does.
 
     `transport` and `port` are what the URI said, None where it said nothing; then NAPTR and SRV decide (RFC 3263).
+    `others` are hosts and ports whose flows come after those of the first, whatever became of it.
     """
 
     host: str
     port: int | None = None
     transport: Transport | None = None
+    others: tuple[tuple[str, int | None], ...] = ()
+
+    @property
+    def single(self) -> tuple[Resolve, ...]:
+        """The same question for each host on its own."""
+        hosts = ((self.host, self.port), *self.others)
+        return tuple(Resolve(host, port, self.transport) for host, port in hosts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,14 @@ def endpoint(text: str) -> Endpoint:
     return Endpoint(host, port)
 
 
+def place(text: str) -> Address:
+    """`v4:port` or `[v6]:port`, read. Raises ValueError for a name, or where one of the two is missing."""
+    host, port = endpoint(text)
+    if port is None:
+        raise ValueError(text)
+    return Address(str(ip_address(host)), port)
+
+
 # What a value may look like -----------------------------------------------------------------------------------------
 
 _HOST = r"(?=.{1,253}\Z)[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
@@ -135,26 +143,26 @@ def _is_accepted_by(parse: Callable[[str], object]) -> Callable[[Any], bool]:
     return fits
 
 
+def _list_of(should: str, fits: Callable[[Any], bool], least: int = 1) -> _Form:
+    return _Form(should, lambda value: isinstance(value, tuple) and len(value) >= least and all(map(fits, value)))
+
+
 _TEXT = _spelled(r"[^\x00-\x1f\x7f\ud800-\udfff]*", "text on one line")
 _ENDPOINT = _Form('"host", "host:port" or "[v6]:port"', _is_accepted_by(endpoint))
+_ENDPOINTS = _list_of('a list of P-CSCFs, each "host", "host:port" or "[v6]:port"', _ENDPOINT.fits, 0)
+_PLACE = _Form('an IP address and a port such as "10.0.0.5:5060"', _is_accepted_by(place))
 _LITERAL = _Form("an IP address", lambda value: _is_accepted_by(ip_address)(value) and "%" not in value)
 _TRANSPORT = _Form('"udp" or "tcp"', lambda value: value in ("UDP", "TCP"))
 _SECRET = _spelled(_REFERENCE, 'a reference: "keyring:NAME", "file:PATH" or "env:VARIABLE", never the secret itself')
-_CODECS = _Form(
-    'a list of encoding names such as ["PCMA", "PCMU"]',
-    lambda value: (
-        isinstance(value, tuple) and value != () and all(map(_spelled(r"[A-Za-z][\w.-]{0,19}", "").fits, value))
-    ),
-)
-
-
+_SIM = _spelled(r"card:[^\x00-\x1f\x7f\ud800-\udfff]*", '"card:" or "card:READER", a part of the reader\'s name')
+_CODECS = _list_of('a list of encoding names such as ["PCMA", "PCMU"]', _spelled(r"[A-Za-z][\w.-]{0,19}", "").fits)
 SECURITY_SUITES = (
     *("hmac-sha-1-96/aes-cbc", "hmac-md5-96/aes-cbc", "hmac-sha-1-96/null", "hmac-md5-96/null"),
     *("null/aes-gcm", "aes-gmac/null"),
 )
-_SUITES = _Form(
+_SUITES = _list_of(
     'a list of integrity and encryption algorithms such as ["hmac-sha-1-96/aes-cbc", "hmac-sha-1-96/null"]',
-    lambda value: isinstance(value, tuple) and value != () and all(one in SECURITY_SUITES for one in value),
+    SECURITY_SUITES.__contains__,
 )
 
 
@@ -186,6 +194,8 @@ class Profile:
     )
 
     # How it proves itself.
+    sim: str | None = _key("the card that is the SIM, in place of k and opc; it says who the phone is", _SIM)
+    pin: str | None = _key("the PIN of that card, 4 to 8 digits, where it asks for one", _SECRET)
     auth: Literal["aka", "digest"] = _key("the kind of authentication", _one_of("aka", "digest"), "aka")
     algorithm: Literal["milenage", "tuak"] = _key("what the SIM computes", _one_of("milenage", "tuak"), "milenage")
     k: str | None = _key("the key of the SIM, 32 hex digits (tuak: 32 or 64)", _SECRET)
@@ -201,6 +211,7 @@ class Profile:
 
     # Where to.
     pcscf: str | None = _key("the P-CSCF; without it DNS of the home domain names one", _ENDPOINT)
+    other_pcscfs: tuple[str, ...] = _key("P-CSCFs to try after that one, in this order", _ENDPOINTS, ())
     transport: Literal["UDP", "TCP"] | None = _key("which transport always; without it the size decides", _TRANSPORT)
     dns: str | None = _key("the resolver, in place of the system's", _ENDPOINT)
     local_host: str | None = _key("the own address; without it the one that the route to the P-CSCF takes", _LITERAL)
@@ -209,6 +220,9 @@ class Profile:
     # Security between phone and P-CSCF (TS 33.203). "ipsec-or-plain" registers unprotected where there is no IPsec.
     security: Literal["none", "ipsec", "ipsec-or-plain"] = _key(
         "whether messages to the P-CSCF go inside IPsec", _one_of("none", "ipsec", "ipsec-or-plain"), "none"
+    )
+    ipsec_by: Literal["auto", "own", "kernel"] = _key(
+        "who makes ESP: imsphone itself or the kernel", _one_of("auto", "own", "kernel"), "auto"
     )
     security_suites: tuple[str, ...] = _key("the algorithms to offer, the preferred first", _SUITES, SECURITY_SUITES)
 
@@ -219,9 +233,14 @@ class Profile:
     reg_event: bool = _key(
         "whether to ask the network to tell what it holds of us (5.1.1.3)", _one_of(True, False), True
     )
+    gruu: bool = _key("whether to ask for addresses of this device alone (RFC 5627)", _one_of(True, False), True)
     access_network_info: str | None = _key("the value of P-Access-Network-Info", _spelled(r"[\x20-\x7e]+", "text"))
     user_agent: str = _key("the value of User-Agent", _spelled(r"[\x20-\x7e]*", "text on one line"), "imsphone")
     timers: Literal["3gpp", "rfc3261"] = _key("the SIP timers (TS 24.229 7.7)", _one_of("3gpp", "rfc3261"), "3gpp")
+
+    # Emergency (TS 24.229 5.1.6): to a test PSAP alone, which only an IP address and a port can name.
+    test_psap: str | None = _key("the P-CSCF of a test PSAP, the only place that emergency calls go to", _PLACE)
+    emergency: bool = _key("whether this is an emergency phone of test_psap", _one_of(True, False), False)
 
     # Calls.
     codecs: tuple[str, ...] = _key("the speech codecs, the preferred first", _CODECS, ("PCMA", "PCMU"))
@@ -229,7 +248,7 @@ class Profile:
     no_answer_s: int = _key("how long a call rings before it is given up", _whole(1, 3600), 120)
 
     def __post_init__(self) -> None:
-        for name in ("codecs", "security_suites"):
+        for name in ("codecs", "security_suites", "other_pcscfs"):
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
         if isinstance(self.transport, str):
@@ -286,9 +305,16 @@ class Profile:
         return "".join(lines)
 
     def _require(self) -> None:
+        if self.sim and self.auth == "aka":
+            if self.k:
+                raise ProfileError(
+                    "sim and k are both there: keep sim for the card in a reader, or k for a SIM in software"
+                )
+            return
         if not (self.imsi or self.impi or self.impu):
             raise ProfileError(
-                "imsi is missing: the number of the subscription, 6 to 15 digits (impi or impu would do)"
+                "imsi is missing: the number of the subscription, 6 to 15 digits (impi or impu would do, or a card: "
+                'sim = "card:")'
             )
         needed = ["password"] if self.auth == "digest" else ["k"]
         plain, bound = ("op", "opc") if self.algorithm == "milenage" else ("top", "topc")

@@ -20,7 +20,7 @@ from imsphone.machine import Address
 from imsphone.profile import Endpoint, Profile, Secret, endpoint
 
 K = "465b5ce8b199b49faa5f0a2ee238a6bc"
-FREE_TEXT = ("name", "display_name", "user_agent", "access_network_info", "home_domain", "pcscf", "dns")
+FREE_TEXT = ("name", "display_name", "user_agent", "access_network_info", "home_domain", "pcscf", "other_pcscfs", "dns")
 ALICE = {"imsi": "001010000000001", "k": "env:ALICE_K", "opc": "keyring:alice-opc"}
 
 
@@ -47,6 +47,21 @@ def test_three_keys_are_enough() -> None:
 def test_a_digest_user_needs_a_password_and_no_key() -> None:
     bob = Profile.parse({"impu": "sip:bob@ims.example", "auth": "digest", "password": "env:BOB"})
     assert bob.password == "env:BOB"
+
+
+def test_a_card_in_a_reader_is_enough() -> None:
+    profile = Profile.parse({"sim": "card:", "pin": "keyring:pin"})
+    assert (profile.sim, profile.imsi, profile.k) == ("card:", None, None)
+    assert "k are both there" in refusal({"sim": "card:Alcor", "k": "env:K"})
+    assert '"card:READER"' in refusal({"sim": "alcor"})
+    assert "reference" in refusal({"sim": "card:", "pin": "1234"})
+    assert "password is missing" in refusal({"sim": "card:", "auth": "digest", "impu": "sip:bob@ims.example"})
+
+
+def test_several_p_cscfs_are_read_in_their_order() -> None:
+    profile = Profile.parse(ALICE | {"pcscf": "10.0.0.1", "other_pcscfs": ["10.0.0.2:5062", "pcscf.ims.example"]})
+    assert profile.other_pcscfs == ("10.0.0.2:5062", "pcscf.ims.example")
+    assert "a list of P-CSCFs" in refusal(ALICE | {"other_pcscfs": "10.0.0.2"})
 
 
 def test_a_file_is_loaded_over_its_base(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imsphone.cli.octets import Octets
+from imsphone.cli.octets import Base
 from imsphone.cli.outputs import TRACE_FILE, OutFolder
 from imsphone.cli.run import run, signalled
 from imsphone.cli.say import say
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 @click.command("lab")
 @click.option(
     "--base",
-    type=Octets(),
+    type=Base(),
     default="127.0.10",
     show_default=True,
-    help="First octets of the nodes' addresses.",
+    help="First octets of the nodes' addresses; or fd93:: and the like, where this host has those addresses.",
 )
 @click.option(
     "--seed", type=int, help="Draw the subscribers' keys from this number; without it they are new each time."

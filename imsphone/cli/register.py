@@ -15,7 +15,7 @@ import click
 from imsphone.cli.esp_keys import KeyFile
 from imsphone.cli.outputs import TRACE_FILE, expect_apart
 from imsphone.cli.run import run, signalled
-from imsphone.cli.say import say
+from imsphone.cli.say import plain, say
 from imsphone.events import (
     Deregistered,
     Event,
@@ -23,6 +23,7 @@ from imsphone.events import (
     RegistrationFailed,
     RegistrationSeen,
     RegistrationUnseen,
+    TextReceived,
     Violated,
 )
 
@@ -120,7 +121,7 @@ def _tell_seen(event: Event) -> None:
 
 async def _stay(phone: Phone) -> None:
     """Until Ctrl-C, or the registration is lost for good: then it raises why."""
-    from imsphone.phone import registration_error
+    from imsphone.refusal import registration_error
 
     waits = over, lost = asyncio.ensure_future(signalled()), asyncio.ensure_future(phone.until(RegistrationFailed))
     try:
@@ -160,5 +161,7 @@ def _tell(phone: Phone, event: Event) -> None:
             _show_associations(phone)
         case RegistrationFailed(is_final=False):
             say(event.sentence, err=True)
+        case TextReceived():
+            say(f"Text from {plain(event.remote)}: {plain(event.body)}")
         case Violated():
             say(f"The network broke {event.clause}: {event.what} ({event.did}).", err=True)

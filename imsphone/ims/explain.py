@@ -69,6 +69,7 @@ NO_TCP = (
     'this machine has no TCP inside IPsec: leave transport = "tcp" out, or see what imsphone doctor --sa says of a TUN'
 )
 NO_AGREEMENT = 'the network knows no security agreement (sec-agree): security = "none" registers without IPsec'
+NOT_FOR_ALL = "the network takes away no contacts but one's own (Contact: *): the user's other devices stay registered"
 _PROVEN = (
     "the network refuses {impi} though it proved to know the SIM's key, so k and opc are right: does {impi} belong to "
     "that SIM, is RES of the length that the HSS expects, and is {impu} allowed to register?"

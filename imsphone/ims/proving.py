@@ -15,6 +15,7 @@ from imsphone.events import Challenged
 from imsphone.ims.agent import Agent
 from imsphone.ims.authentication import Authentication, GiveUp
 from imsphone.ims.explain import Setback
+from imsphone.ims.register import Register
 from imsphone.ims.silence import silence_inside
 from imsphone.ipsec.sa import Associations, Inspect
 from imsphone.ipsec.shield import Passed
@@ -31,6 +32,7 @@ class Proving:
     def __init__(self, agent: Agent) -> None:
         self.state = "idle"
         self._agent = agent
+        self._register = Register(agent)
         self._proof = Authentication(agent.identity, agent.ids, agent.password)
         self._security = agent.security
         self._purpose: Literal["initial", "refresh", "removal"] = "initial"
@@ -39,9 +41,6 @@ class Proving:
         self._tried: list[str] = []
 
     # What the registration does with it -------------------------------------------------------------------------------
-
-    def _name_anew(self) -> None:
-        raise NotImplementedError
 
     def _begin(self, now: float) -> list[Effect]:
         raise NotImplementedError
@@ -121,7 +120,7 @@ class Proving:
             return self._put_off(setback, now)
         if self._purpose == "removal" or not self._security.begins_again():
             return self._fail(setback, now)
-        self._name_anew()
+        self._register.name_anew()
         return [Tell(setback.told(now, self._tried, is_final=False)), *self._begin(now)]
 
     def _give_up(self, verdict: GiveUp, response: Response | None, now: float) -> list[Effect]:

@@ -20,7 +20,7 @@ from collections.abc import Collection
 from imsphone.errors import ParseError
 from imsphone.ims import explain
 from imsphone.ipsec.agreement import OPTION_TAG, Proposal, proposals
-from imsphone.ipsec.sa import LEAST_SPI, SUITES, Associations, Ends, Keys, Protect, Release
+from imsphone.ipsec.sa import LEAST_SPI, SUITES, Associations, Ends, Keys, Prolong, Protect, Release
 from imsphone.machine import Address, Ask, Effect, Flow, Ids, Transport
 from imsphone.profile import Profile
 from imsphone.sip.message import Response
@@ -48,7 +48,9 @@ class Security:
         self._policy = profile.security
         self._transport: Transport = profile.transport or "UDP"
         self._may_try_tcp = False if profile.transport == "UDP" else None
-        self._takes_tcp: bool | None = None  # the P-CSCF, inside the associations; None: it has not been tried
+        self._takes_tcp: bool | None = (
+            self._may_try_tcp
+        )  # the P-CSCF, inside the associations; None: it has not been tried
         self.start()
         self.current: Associations | None = None
         self.candidate: Associations | None = None
@@ -115,7 +117,7 @@ class Security:
         held = self.candidate or self.current
         if held is not None:
             return self._flow_of(held)
-        if self.is_wanted:  # some P-CSCFs know who comes back by the transport of his first word
+        if self.is_wanted:  # the first word waits for no connection
             self._transactions.udp_only.add(plain.local)
         return plain
 
@@ -226,16 +228,16 @@ class Security:
             self._takes_tcp = False
             self._transactions.udp_only.add(flow.local)
 
-    def granted(self, expires_at: float, now: float) -> None:
+    def granted(self, expires_at: float, now: float) -> list[Effect]:
         """200: the candidate is the current set. The old one stays until its transactions have ended (5.1.1.5.1)."""
         self._expires_at = expires_at + _GRACE_S
         old, new = self.current, self.candidate
-        if new is None:
-            return
-        self.current, self.candidate, self._verify = new, None, self._heard
-        if old is not None:
-            self._retiring.append((now + self._timeout_s, old))
-        self._flows.add(self._flow_of(new))
+        if new is not None:
+            self.current, self.candidate, self._verify = new, None, self._heard
+            if old is not None:
+                self._retiring.append((now + self._timeout_s, old))
+            self._flows.add(self._flow_of(new))
+        return [Ask(Prolong(self.current, self._expires_at), ABOUT)] if self.current else []
 
     def lapse(self, at: float | None = None) -> None:
         """The registration is over: its associations are not used any more, and live to their end or until `at`."""

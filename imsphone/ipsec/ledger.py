@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import replace
 from typing import Any, Protocol
 
+from imsphone.errors import NetworkError
 from imsphone.ipsec.sa import Associations, Inspect, Protect, Release
 from imsphone.ipsec.shield import Counted, Passed
 from imsphone.lifespan import Lifespan
@@ -79,7 +80,10 @@ class Ledger:
         return [*self._closed, *self.living()]
 
     def _with_counts(self, lifespans: list[Lifespan]) -> list[Lifespan]:
-        counts = {(*one.association, one.is_inbound): one for one in self._keeper.counted()} if lifespans else {}
+        try:
+            counts = {(*one.association, one.is_inbound): one for one in self._keeper.counted()} if lifespans else {}
+        except NetworkError:  # who keeps them has gone, and a trace is written all the same
+            counts = {}
         found = []
         for one in lifespans:
             counted = counts.get((one.spi, one.source, one.target, one.is_inbound))

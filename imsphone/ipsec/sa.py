@@ -159,6 +159,14 @@ class Inspect:
 
 
 @dataclass(frozen=True, slots=True)
+class Prolong:
+    """These associations are good until then, on the asker's clock, should nobody release them. Answer: True."""
+
+    associations: Associations
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """These associations have served their time; their packets are dropped from now on. Answer: True."""
 

@@ -9,7 +9,8 @@
 Two ways to name a protected flow. With a client port as its local end it says which set it means. From server port to
 server port it does not: that is how an answer goes by its Via, and how a P-CSCF reaches a phone; it takes the set that
 was last heard on, so that a new set is used once it has carried something, and the old one until then (TS 33.203 7.4).
-A TCP connection has its true ends: `way` says them, and only between these is a segment sealed.
+A TCP connection has its true ends: `way` says them, and only between these is a segment sealed. The end of a connection
+is nothing heard: an old set would come into use by it just when the other side gives it up.
 """
 
 from __future__ import annotations
@@ -140,8 +141,9 @@ class Shield:
         if inner is None:
             held.strays.off_selector += 1
             return None
-        self._sets.remove(held)
-        self._sets.append(held)
+        if inner.flow.transport != "TCP" or segment.carries_data(inner.data):
+            self._sets.remove(held)
+            self._sets.append(held)
         return inner
 
     def counted(self) -> list[Counted]:

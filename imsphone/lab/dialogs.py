@@ -50,6 +50,13 @@ class Dialogs:
                 del self._routes[key]
         return route
 
+    def sets_route(self, request: Request) -> bool:
+        """Whether this belongs to a dialog of its phone; its Route becomes that dialog's (5.2.6.3.5 steps 1 and 3)."""
+        if (route := self.route_of(request)) is None:
+            return False
+        request.headers.set("Route", *(f"<{entry}>" for entry in route))
+        return True
+
     def ended_by_core(self, request: Request) -> None:
         """A request inside a dialog goes to a phone: after BYE there is none."""
         if request.method == "BYE":

@@ -132,6 +132,7 @@ class Network:
             keep_s=keep_s,
             security=security,
             suites=suites,
+            psap=at["far-end"],
         )
         self._gate: Machine = self.pcscf
         if access_link is not None:

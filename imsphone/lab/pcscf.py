@@ -26,6 +26,7 @@ from typing import Final, Literal
 from imsphone.errors import ParseError
 from imsphone.ipsec.agreement import OPTION_TAG
 from imsphone.ipsec.sa import SUITES, Suite
+from imsphone.lab import emergency
 from imsphone.lab.binding import Binding, Bindings, source
 from imsphone.lab.dialogs import Dialogs
 from imsphone.lab.node import Node
@@ -80,6 +81,7 @@ class PCscf(Node):
         keep_s: int | None = None,
         security: Security = "offered",
         suites: tuple[Suite, ...] = SUITES,
+        psap: Address | None = None,
     ) -> None:
         # TS 24.229 7.7: both ways between us and a phone the times are those of the air
         super().__init__(address, ids, names, lambda flow: RFC_3261 if flow.remote.host in core else TS_24_229)
@@ -93,6 +95,8 @@ class PCscf(Node):
         self._security = security
         self._agree_anew()
         self._keep_s = keep_s
+        self._psap = psap
+        self.emergency_numbers: frozenset[str] = frozenset()  # what this country dials
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
         """A SIP message, or a phone's keep-alive (RFC 5626 5.1)."""
@@ -148,7 +152,7 @@ class PCscf(Node):
             target = self._way(request, own)
         else:
             is_registered = bool(self.bindings.at(self._source(request, flow)))
-            target = self._into_core(request) if is_registered and self._is_on_its_way(request) else None
+            target = self._into_core(request) if is_registered and self.dialogs.sets_route(request) else None
         if target is None:
             return []
         self.count_hop(request)
@@ -261,11 +265,17 @@ class PCscf(Node):
         _take_agreement_out(request)
         if request.to.tag:
             request.headers.remove("P-Preferred-Identity")
-            if not self._is_on_its_way(request):
+            if not self.dialogs.sets_route(request):
                 return self.respond(transaction, 403, now, "No Such Dialog")
             return self._onward(request, transaction, self._into_core(request), now, _hide_the_core)
+        is_emergency = emergency.is_call(request.target, self.emergency_numbers)
         route = tuple(_bare_route(entry) for entry in request.routes)
-        binding = next((known for known in bindings if known.service_route == route), None)
+        if is_emergency:
+            binding = next((known for known in bindings if emergency.is_contact(known.contact)), None)
+            if binding is None or self._psap is None:
+                return self.transactions.respond(transaction, emergency.refusal(request, self.ids.tag()), now)
+        else:
+            binding = next((known for known in bindings if known.service_route == route), None)
         if binding is None:
             binding = bindings[0]
             if route and self._is_strict:
@@ -276,24 +286,20 @@ class PCscf(Node):
         request.headers.add("P-Asserted-Identity", str(asserted))
         request.headers.add("P-Charging-Vector", self._charging())
         self.record_route(request, binding.token)
+        way = Flow("UDP", self.address, self._psap) if is_emergency and self._psap else self._into_core(request)
 
         def edit(response: Response, then: float) -> list[Effect]:
             self.dialogs.begun_by_phone(request, response)
             return _hide_the_core(response, then)
 
-        return self._onward(request, transaction, self._into_core(request), now, edit)
-
-    def _is_on_its_way(self, request: Request) -> bool:
-        """Whether this belongs to a dialog of its phone; the Route becomes that dialog's (5.2.6.3.5 steps 1 and 3)."""
-        route = self.dialogs.route_of(request)
-        if route is not None:
-            request.headers.set("Route", *(f"<{entry}>" for entry in route))
-        return route is not None
+        return self._onward(request, transaction, way, now, edit)
 
     def _into_core(self, request: Request) -> Flow | None:
-        """The way on for a request of a phone: into the core by its Route, and nowhere else (5.2.6.3)."""
-        target = self.next_hop(request) if "Route" in request.headers else None
-        return target if target is not None and target.remote.host in self._core else None
+        """The way on for a request of a phone: into the core by its Route, or to the PSAP (5.2.6.3, 5.2.10)."""
+        target = self.next_hop(request)
+        if target is None or target.remote.host not in self._core:
+            return None
+        return target if "Route" in request.headers or target.remote == self._psap else None
 
     # Requests of the core, 5.2.6.4 ------------------------------------------------------------------------------------
 

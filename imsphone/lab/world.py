@@ -13,8 +13,7 @@ instead), and who accepts a connection sees a passing port of the other side. An
 as a refused connection or an ICMP message would; a silent host gives nothing at all.
 
 What a machine asked to `Protect` crosses as ESP packets. One that does not open is dropped, and so is a message that
-comes to a protected port without; over TCP it gives `lost` later where it was the first of a connection, for no SYN has
-been answered.
+comes to a protected port without. Over TCP it gives `lost` where it was the first of a connection: no SYN is answered.
 
 An alarm is stale once its machine's deadline has moved on; it is then dropped. An exception inside a machine is a bug
 there and surfaces from `run` at once, with a note that names the machine and the time.
@@ -29,7 +28,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from imsphone.ipsec.ledger import Ledger
-from imsphone.ipsec.sa import Associations, Inspect, Protect, Release
+from imsphone.ipsec.sa import Associations, Inspect, Prolong, Protect, Release
 from imsphone.ipsec.shield import ESP_PORT, Packet
 from imsphone.lab.connection import Connection, Connections
 from imsphone.lab.link import Link
@@ -362,14 +361,14 @@ class World:
         if answer is not None:
             return answer(question)
         if isinstance(question, Resolve):
-            return self._resolve(member, question)
+            return tuple(flow for one in question.single for flow in self._resolve(member, one))
         if isinstance(question, OpenMedia):
             return self._open_media(member, question.host)
         if isinstance(question, Protect):
             self._give_ports(member, question.associations)
         if isinstance(question, Protect | Release | Inspect):
             return member.ledger.answer(question, self.now)
-        return None
+        return True if isinstance(question, Prolong) else None
 
     def _give_ports(self, member: _Member, associations: Associations) -> None:
         for port in (ESP_PORT, associations.own.port_c, associations.own.port_s):

@@ -32,7 +32,7 @@ from typing import Any, Self
 
 from imsphone.errors import ImsPhoneError, NetworkError
 from imsphone.ipsec.ledger import Ledger
-from imsphone.ipsec.sa import Associations, Inspect, Protect, Release
+from imsphone.ipsec.sa import Associations, Inspect, Prolong, Protect, Release
 from imsphone.lifespan import Lifespan
 from imsphone.machine import Address, Ask, Effect, Flow, Machine, Resolve, Send
 from imsphone.net.addresses import family_of, local_host
@@ -85,7 +85,7 @@ class Driver:
         self.name = name
         self.now = clock
         self._loop = asyncio.get_running_loop()
-        own: dict[type, Answer] = {Resolve: self._resolve, Protect: self._protect}
+        own: dict[type, Answer] = {Resolve: self._resolve, Protect: self._protect, Prolong: self._prolong}
         own |= dict.fromkeys((Release, Inspect), self._keep_book)
         self._answers: dict[type, Answer] = own | dict(answers or {})
         self._on_event = on_event
@@ -117,6 +117,12 @@ class Driver:
         """
         self._is_bound = True
         return self._open(Address(host, port)).local
+
+    def leave(self, host: str | None) -> None:
+        """The own address is another: all sockets close, and later ones open at `host` (None: as routes say)."""
+        self._local = (host, self._local[1])
+        for address in list(self._flows):
+            self._flows.pop(address).close()
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -309,14 +315,35 @@ class Driver:
             self._on_protected(question.associations)
         return transports
 
+    def _prolong(self, question: Prolong) -> bool:
+        """Raises NetworkError where this machine refuses."""
+        self._protection.prolong(question.associations, question.until - self.now())
+        return True
+
     def _keep_book(self, question: Protect | Release | Inspect) -> Any:
         return self._ledger.answer(question, self.now())
 
     # Addresses ------------------------------------------------------------------------------------------------------
 
     def _resolve(self, question: Resolve) -> tuple[Flow, ...] | Awaitable[tuple[Flow, ...]]:
+        if question.others:
+            return self._resolve_each(question)
         target = self._resolver.literal(question.host, question.port, question.transport)
         return self._flows_to((target,)) if target else self._look_up(question)
+
+    async def _resolve_each(self, question: Resolve) -> tuple[Flow, ...]:
+        """One host that cannot be found is not the end of the others."""
+        flows: list[Flow] = []
+        trouble: NetworkError | None = None
+        for one in question.single:
+            try:
+                found = self._resolve(one)
+                flows += await found if isinstance(found, Awaitable) else found
+            except NetworkError as error:
+                trouble = trouble or error
+        if trouble and not flows:
+            raise trouble
+        return tuple(flows)
 
     async def _look_up(self, question: Resolve) -> tuple[Flow, ...]:
         wiretap = self._wiretap if self._trace is not None else None

@@ -1,7 +1,7 @@
 """What keeps messages to a P-CSCF secret and true: who seals what leaves on a protected port, and opens what comes.
 
-    Driver ── Protect, Release ──▶ Protection ──┬─ net.sealing   ESP made here, over a raw socket
-           ── Send on a guarded flow ────▶      └─ (another)     the kernel's own ESP
+    Driver ── Protect, Prolong, Release ──▶ Protection ──┬─ net.sealing   ESP made here, over a raw socket
+           ── Send on a guarded flow ────▶               └─ net.kernel    the kernel's own ESP
            ◀── message, flow ─────────────
 
 Whoever does it, a port that was protected once gives and takes nothing in the clear any more, also after its
@@ -41,6 +41,9 @@ class Protection(Protocol):
 
         Raises NetworkError where it cannot protect at all.
         """
+
+    def prolong(self, associations: Associations, lifetime_s: float) -> None:
+        """They are used for so long from now on, unless they are released before. Raises NetworkError."""
 
     def release(self, associations: Associations) -> None:
         """From now on these are not."""

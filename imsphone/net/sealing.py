@@ -70,6 +70,9 @@ class Sealing:
         self._called = {way: flows for way, flows in self._called.items() if not {*way[1:]} & {*gone}}
         self._shield.release(associations)
 
+    def prolong(self, associations: Associations, lifetime_s: float) -> None:
+        """What is kept here is kept until it is released, or this program ends."""
+
     def send(self, data: bytes, flow: Flow) -> None:
         """One message, sealed; lost where its associations are gone, and never in the clear instead."""
         self._outlets.note("sent", flow, data, True)
@@ -122,5 +125,7 @@ class Sealing:
         self._outlets.on_message(data, flow)
 
     def _lost(self, way: Flow) -> None:
+        """Whoever named the connection otherwise means that of a newer set by now, where there is one."""
         for flow in {way} | self._called.pop(way, set()):
-            self._outlets.on_lost(flow)
+            if flow == way or self._shield.way(flow) in (way, None):
+                self._outlets.on_lost(flow)

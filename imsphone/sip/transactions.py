@@ -120,6 +120,10 @@ class Transactions:
         self._arm(transaction)
         return transaction, transaction.start()
 
+    def size_bytes(self, request: Request, flow: Flow) -> int:
+        """How long a request is that leaves on `flow`, our Via and all."""
+        return len(bytes(self._with_via(request, flow, "z9hG4bK" + 20 * "0")))
+
     def send(self, request: Request, flow: Flow) -> list[Effect]:
         """Sends a request without a transaction: the ACK of a 2xx (RFC 3261 13.2.2.4)."""
         branch = self._ids.branch()
@@ -314,6 +318,11 @@ class Transactions:
             server.move(_way_back(server.request.via, flow, is_open=False))
             self._arm(server)
         return effects
+
+    def drop(self) -> None:
+        """The own address is gone: nothing that is under way gets anywhere, and nobody is told of it."""
+        for held in (self._clients, self._servers, self._cancels, self._alarms):
+            held.clear()
 
     def tick(self, now: float) -> list[Effect]:
         """Runs every alarm that is due."""

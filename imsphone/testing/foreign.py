@@ -115,6 +115,12 @@ class ForeignPhone:
         if not told["is_active"]:
             raise RegistrationRejected(told["status"], told["reason"], explanation="this was the foreign phone")
 
+    async def text(self, target: str, body: str) -> dict[str, Any]:
+        """Let it write to `target`; gives what became of that. Raises ImsPhoneError where nothing is heard of it."""
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps({"target": target, "body": body}).encode() + b"\n")
+        return await self.until("texted", body=body)
+
     async def until(self, event: str, timeout_s: float = 10.0, **fields: Any) -> dict[str, Any]:
         """The first event of this name with these fields, past or to come. Raises ImsPhoneError if there is none."""
 

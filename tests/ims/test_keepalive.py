@@ -12,6 +12,7 @@ from imsphone.sip import stun
 from imsphone.sip.message import Request
 
 TCP = "TCP"
+SERVICE_ROUTE = "<sip:orig@scscf.ims.example:5060;lr>"
 
 
 def granted(make_bench: Any, keep: str, *, transport: str = "UDP", **keys: Any) -> Any:
@@ -22,7 +23,8 @@ def granted(make_bench: Any, keep: str, *, transport: str = "UDP", **keys: Any) 
     bench.answer((flow,))
     assert "keep" in bench.request.via.params  # TS 24.229 5.1.1.2.1
     contact = (bench.request.headers.get("Contact") or "").partition(";+sip")[0]
-    answer = bench.response("200 OK", f"Contact: {contact};expires=3600", "", bench.request)
+    fields = f"Contact: {contact};expires=3600\nService-Route: {SERVICE_ROUTE}"
+    answer = bench.response("200 OK", fields, "", bench.request)
     bench.hear(answer.replace(b";keep", keep.encode()), flow=flow)
     assert bench.ue.is_registered
     bench.forget()
@@ -88,6 +90,16 @@ def test_any_answer_to_options_is_a_sign_of_life(asking: Any) -> None:
     assert asking.asked == []
 
 
+def test_options_take_the_way_that_is_for_registered_phones_alone(asking: Any) -> None:
+    asking.wait(1)  # the first comes soon: what the answer usually is wants to be known
+    (request,) = options(asking)
+    assert request.uri == "sip:ims.mnc001.mcc001.3gppnetwork.org"
+    assert request.headers.get_all("Route") == [
+        f"<sip:{asking.flow.remote};lr>",
+        SERVICE_ROUTE,
+    ]
+
+
 def test_another_answer_than_before_means_that_we_are_forgotten(asking: Any) -> None:
     asking.wait(5)
     asking.reply("200 OK", to=options(asking)[-1])
@@ -98,9 +110,9 @@ def test_another_answer_than_before_means_that_we_are_forgotten(asking: Any) -> 
 
 
 def test_two_that_stay_without_an_answer_are_enough(asking: Any) -> None:
-    asking.wait(14)
+    asking.wait(8)  # asked after 1 s and 6 s, and given up 2.5 s later
     assert asking.ue.is_registered
-    asking.wait(2)
+    asking.wait(1)
     assert not asking.ue.is_registered
     asking.answer((asking.flow,))
     assert asking.request.method == "REGISTER"

@@ -9,7 +9,7 @@ import pytest
 from imsphone.errors import ProfileError
 from imsphone.events import Deregistered, Registered, RegistrationFailed, Violated
 from imsphone.ipsec.agreement import Proposal
-from imsphone.ipsec.sa import SUITES, Associations, Ends, Inspect, Protect, Release
+from imsphone.ipsec.sa import SUITES, Associations, Ends, Inspect, Prolong, Protect, Release
 from imsphone.ipsec.shield import Passed
 from imsphone.machine import Address, Flow
 from imsphone.profile import Secret
@@ -235,6 +235,21 @@ def test_a_refresh_that_is_not_challenged_keeps_its_associations(secure: Any) ->
     secure.call()
     assert secure.flows[-1].local == held.own_client
     assert not any(isinstance(ask.question, Release) for ask in secure.asked)
+
+
+def test_associations_are_prolonged_with_each_200_and_half_a_minute_longer_than_it_says(secure: Any) -> None:
+    """TS 24.229 5.1.1.5.1; also where the network challenges nothing, and not where it grants nothing."""
+    held = registered(secure, expires_s=600)
+    assert secure.prolonged == [Prolong(held, secure.now + 630)]
+    secure.wait(300)
+    secure.grant(900)
+    assert secure.prolonged[1:] == [Prolong(held, secure.now + 930)]
+    secure.wait(450)
+    challenge(secure)
+    new = guarded(secure)
+    assert len(secure.prolonged) == 2
+    secure.grant(600)
+    assert secure.prolonged[2:] == [Prolong(new, secure.now + 630)]
 
 
 def test_a_refresh_that_gets_no_agreement_leaves_the_old_one_in_force(secure: Any) -> None:

@@ -123,6 +123,17 @@ async def test_it_is_let_go_when_we_give_up(network: Network) -> None:
         assert (await peer.until("call", state="DISCONNECTED"))["status"] == 487
 
 
+async def test_they_write_to_each_other(network: Network) -> None:
+    async with ForeignPhone(orders(network)) as peer, alice_of(network, Trace()) as alice:
+        await peer.registered()
+        assert (await alice.text("softphone1", "grüß dich")).status == 200
+        assert (await peer.until("text", body="grüß dich"))["remote"].endswith(f"<sip:alice@{network.realm}>")
+        told = await peer.text(f"sip:alice@{network.realm}", "und dich")
+        assert told["status"] == 200
+        heard = await alice.incoming_text(timeout=10)
+        assert (heard.body, heard.remote) == ("und dich", f"sip:softphone1@{network.realm}")
+
+
 async def test_our_registrar_does_not_take_a_wrong_password(network: Network) -> None:
     async with ForeignPhone(orders(network, password="guessed")) as peer:
         with pytest.raises(RegistrationRejected):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from imsphone.errors import NetworkError
 from imsphone.ipsec.ledger import Ledger
 from imsphone.ipsec.sa import SUITES, Associations, Ends, Inspect, Keys, Protect, Release
-from imsphone.ipsec.shield import Passed, Shield
+from imsphone.ipsec.shield import Counted, Passed, Shield
 from imsphone.machine import Address, Flow
+from imsphone.trace import Trace
 
 KEYS = Keys.of(SUITES[0], bytes(range(16)), bytes(range(16, 32)))
 OURS = Associations(SUITES[0], "10.9.1.2", "10.9.1.1", Ends(256, 257, 40001, 40002), Ends(300, 301, 5100, 6100), KEYS)
@@ -55,3 +57,19 @@ def test_the_oldest_are_forgotten_in_the_end() -> None:
         ledger.answer(Protect(OURS), float(number))
         ledger.answer(Release(OURS), number + 0.5)
     assert len(ledger.all()) == 4096
+
+
+class Gone(Shield):
+    """Its counts can be had no longer."""
+
+    def counted(self) -> list[Counted]:
+        raise NetworkError("imsphone-sa has gone")
+
+
+def test_counts_that_cannot_be_had_cost_no_trace() -> None:
+    trace = Trace()
+    ledger = Ledger("alice", Gone(), trace)
+    ledger.answer(Protect(OURS), 5.0)
+    assert [one.packets for one in trace.associations()] == [0, 0, 0, 0]
+    ledger.answer(Release(OURS), 9.0)
+    assert {one.until for one in trace.associations()} == {9.0}

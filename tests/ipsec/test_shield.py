@@ -87,6 +87,17 @@ def test_the_new_set_is_used_once_it_was_heard_on() -> None:
     assert phone.guards(udp((PHONE, 40001), (PCSCF, 6100)))  # so it is lost, and never leaves in the clear
 
 
+def test_the_end_of_an_old_connection_brings_no_old_set_back() -> None:
+    old, new = a_set(), a_set(Ends(258, 259, 40003, 40002), Ends(302, 303, 5101, 6100))
+    phone, pcscf = joined(old, new)
+    to_phone = udp((PCSCF, 6100), (PHONE, 40002))
+    for client in (40001, 40003):
+        assert crossed(phone, pcscf, udp((PHONE, client), (PCSCF, 6100)))
+    first = tcp((PHONE, 40001), (PCSCF, 6100))
+    assert crossed(phone, pcscf, first, segment.write(first.local, first.remote, b""))  # a RST, say
+    assert crossed(pcscf, phone, to_phone) == udp((PHONE, 40002), (PCSCF, 5101))
+
+
 def test_what_is_not_protected_is_left_alone() -> None:
     phone, _ = joined(a_set())
     plain = udp((PHONE, 5060), (PCSCF, 5060))
@@ -159,6 +170,17 @@ def test_a_segment_is_sealed_between_its_own_ends_only() -> None:
     assert pcscf.seal(written, whence) is None
     assert pcscf.seal(b"no segment", tcp((PCSCF, 5100), (PHONE, 40002))) is None
     assert phone.way(tcp((PHONE, 5060), (PCSCF, 5060))) is None
+
+
+@given(st.binary(max_size=80))
+def test_whatever_a_kernel_writes_is_sealed_or_refused(junk: bytes) -> None:
+    phone, pcscf = joined(a_set())
+    flow = tcp((PHONE, 40001), (PCSCF, 6100))
+    for data in (junk, flow.local.port.to_bytes(2, "big") + flow.remote.port.to_bytes(2, "big") + junk):
+        packet = phone.seal(data, flow)
+        if packet is not None:
+            opened = pcscf.open(packet.data, Flow("ESP", packet.flow.remote, packet.flow.local))
+            assert opened == (data, Flow("TCP", flow.remote, flow.local))
 
 
 def test_ports_inside_that_are_not_the_associations_are_dropped() -> None:

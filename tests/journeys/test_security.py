@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -449,5 +450,21 @@ async def test_sec_14_who_may_not_send_esp_hears_it_before_anything_is_sent(
     monkeypatch.setenv(ENVIRONMENT, "/nonexistent")
     async with Phone(replace(lab.profile("alice"), security="ipsec"), isim=lab.isim("alice")) as alice:
         with pytest.raises(NetworkError, match="imsphone-sa"):
+            await alice.register()
+        assert len(alice.trace) == 0
+
+
+async def test_sec_14_a_kernel_without_esp_is_named_before_anything_is_sent(
+    lab: ServedLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object, kind: int, *__: object) -> bytes:
+        if kind == 0x10:  # XFRM_MSG_NEWSA
+            raise OSError(errno.EPROTONOSUPPORT, "Protocol not supported")
+        raise ProcessLookupError  # to XFRM_MSG_GETSA, by which it is learned whether this process may ask
+
+    monkeypatch.setattr("imsphone.net.xfrm.Xfrm._exchange", refuse)
+    profile = replace(lab.profile("alice"), security="ipsec", ipsec_by="kernel")
+    async with Phone(profile, isim=lab.isim("alice")) as alice:
+        with pytest.raises(NetworkError, match=r'knows no ESP: load its modules .*, or .* ipsec_by = "own"$'):
             await alice.register()
         assert len(alice.trace) == 0

@@ -91,6 +91,34 @@ async def test_a_message_over_tcp_crosses_in_packets_that_are_not_cut() -> None:
 
 
 @needs_raw
+@needs_tun
+async def test_the_end_of_an_old_connection_is_not_that_of_the_new_one() -> None:
+    ours, theirs = Ends(1258, 1259, 40003, 40002), Ends(1302, 1303, 5101, 6100)
+    newer = Associations(SUITES[0], PHONE, PCSCF, ours, theirs, KEYS)
+    phone, pcscf = End(), End()
+    call = Flow("TCP", HELD.peer_server, HELD.own_server)
+    try:
+        for held, mirrored in (
+            (HELD, MIRRORED),
+            (newer, Associations(SUITES[0], PCSCF, PHONE, theirs, ours, KEYS)),
+        ):
+            phone.sealing.protect(held)
+            pcscf.sealing.protect(mirrored)
+            phone.sealing.send(LONG, Flow("TCP", held.own_client, held.peer_server))
+            await asyncio.wait_for(pcscf.messages.get(), 5.0)
+            pcscf.sealing.send(LONG, call)
+            _, arrived = await asyncio.wait_for(phone.messages.get(), 5.0)
+            assert arrived.remote == held.peer_client
+        phone.sealing.release(HELD)
+        lost = {await asyncio.wait_for(pcscf.lost.get(), 5.0) for _ in range(2)}
+        assert {flow.remote for flow in lost} == {HELD.own_client, HELD.own_server}
+        assert call not in lost
+    finally:
+        phone.sealing.close()
+        pcscf.sealing.close()
+
+
+@needs_raw
 async def test_without_a_device_there_is_udp(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("imsphone.net.tunnel.open_tun", refuse)
     monkeypatch.setenv(ENVIRONMENT, "/nonexistent")
