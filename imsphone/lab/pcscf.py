@@ -26,7 +26,7 @@ from typing import Final, Literal
 from imsphone.errors import ParseError
 from imsphone.ipsec.agreement import OPTION_TAG
 from imsphone.ipsec.sa import SUITES, Suite
-from imsphone.lab import emergency
+from imsphone.lab import border, emergency
 from imsphone.lab.binding import Binding, Bindings, source
 from imsphone.lab.dialogs import Dialogs
 from imsphone.lab.node import Node
@@ -37,7 +37,7 @@ from imsphone.machine import Address, Effect, Flow, Ids, Send
 from imsphone.sip import stun
 from imsphone.sip.digest import is_aka
 from imsphone.sip.fields import Challenge, NameAddr
-from imsphone.sip.message import Message, Request, Response
+from imsphone.sip.message import Request, Response
 from imsphone.sip.server import ServerTransaction
 from imsphone.sip.stun import is_stun
 from imsphone.sip.timers import RFC_3261, TS_24_229
@@ -54,7 +54,6 @@ _NOT_FROM_A_PHONE: Final = (
     "Security-Verify",
 )
 # What the core says to itself, and where the other phone is: not for a phone's eyes (TS 24.229 4.4, 5.2.6.4.3).
-_NOT_FOR_A_PHONE: Final = ("P-Charging-Vector", "P-Charging-Function-Addresses", "P-Access-Network-Info")
 
 
 Security = Literal["none", "offered", "required"]
@@ -189,7 +188,7 @@ class PCscf(Node):
             token = self.ids.tag()
         for name in ("Route", "Path", *_NOT_FROM_A_PHONE):
             request.headers.remove(name)
-        _take_agreement_out(request)
+        border.take_agreement_out(request)
         request.headers.add("Path", f"<sip:{token}@{self.address};lr>")  # 5.2.2.1 step 1
         request.headers.add("Require", "path")  # step 2
         request.headers.add("P-Charging-Vector", self._charging())
@@ -202,7 +201,7 @@ class PCscf(Node):
             if response.status == 401:
                 if offer is not None:
                     effects = self.agreements.propose(offer, response, flow.remote.host, then)
-                _strip_keys(response)
+                border.strip_keys(response)
             elif response.status == 200:
                 self._grant_keep(response)
                 expires_s = self._registered(response, way, at, token, impu, contact, then)
@@ -271,12 +270,12 @@ class PCscf(Node):
         for name in _NOT_FROM_A_PHONE:
             if name != "P-Preferred-Identity":
                 request.headers.remove(name)
-        _take_agreement_out(request)
+        border.take_agreement_out(request)
         if request.to.tag:
             request.headers.remove("P-Preferred-Identity")
             if not self.dialogs.sets_route(request):
                 return self.respond(transaction, 403, now, "No Such Dialog")
-            return self._onward(request, transaction, self._into_core(request), now, _hide_the_core)
+            return self._onward(request, transaction, self._into_core(request), now, border.hide_the_core)
         is_emergency = emergency.is_call(request.target, self.emergency_numbers)
         route = tuple(_bare_route(entry) for entry in request.routes)
         if is_emergency:
@@ -299,7 +298,7 @@ class PCscf(Node):
 
         def edit(response: Response, then: float) -> list[Effect]:
             self.dialogs.begun_by_phone(request, response)
-            return _hide_the_core(response, then)
+            return border.hide_the_core(response, then)
 
         return self._onward(request, transaction, way, now, edit)
 
@@ -314,7 +313,7 @@ class PCscf(Node):
 
     def _from_core(self, request: Request, transaction: ServerTransaction, now: float) -> list[Effect]:
         own = self.pop_own_route(request)
-        for name in _NOT_FOR_A_PHONE:
+        for name in border.NOT_FOR_A_PHONE:
             request.headers.remove(name)
         if own is None or request.to.tag:
             self.dialogs.ended_by_core(request)
@@ -322,7 +321,7 @@ class PCscf(Node):
         binding = self.bindings.get(own.user)
         if binding is None:
             return self.respond(transaction, 480, now)  # the core believes what has ended here meanwhile
-        if _is_private(request):
+        if border.is_private(request):
             request.headers.remove("P-Asserted-Identity")
         self._stay(request, binding, is_from_core=True)
         called = request.headers.get("P-Called-Party-ID")
@@ -372,39 +371,6 @@ class PCscf(Node):
 
 
 _BARE: Final = frozenset(("qop",))
-
-
-def _take_agreement_out(request: Request) -> None:
-    """The agreement was between phone and P-CSCF (5.2.2.1, 5.2.6.3)."""
-    for name in ("Require", "Proxy-Require"):
-        tags = request.headers.get_all(name)
-        if OPTION_TAG in tags:
-            request.headers.set(name, *(tag for tag in tags if tag != OPTION_TAG))
-
-
-def _strip_keys(response: Response) -> None:
-    """CK and IK are for the P-CSCF (5.2.2.2); the phone has its own."""
-    challenges = response.challenges()
-    if challenges:
-        values = [
-            str(Challenge(challenge.scheme, {n: v for n, v in challenge.params.items() if n not in ("ck", "ik")}))
-            for challenge in challenges
-        ]
-        response.headers.set("WWW-Authenticate", *values)
-
-
-def _hide_the_core(response: Response, now: float) -> list[Effect]:
-    """An answer on its way to the phone that asked."""
-    for name in _NOT_FOR_A_PHONE:
-        response.headers.remove(name)
-    if _is_private(response):
-        response.headers.remove("P-Asserted-Identity")
-    return []
-
-
-def _is_private(message: Message) -> bool:
-    """Whether its sender's asserted identity is to stay in the core (RFC 3325 9.3)."""
-    return "id" in (value.strip().lower() for value in (message.headers.get("Privacy") or "").split(";"))
 
 
 def _bare_route(route: NameAddr) -> str:
