@@ -21,7 +21,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
-Transport = Literal["UDP", "TCP", "ESP"]
+Transport = Literal["UDP", "TCP", "TLS", "ESP"]
 
 
 class Address(NamedTuple):
@@ -49,6 +49,11 @@ class Flow(NamedTuple):
     def over(self, transport: Transport) -> Flow:
         """The same two ends over another transport."""
         return Flow(transport, self.local, self.remote)
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether what is sent arrives, and in its order."""
+        return self.transport in ("TCP", "TLS")
 
     def __str__(self) -> str:
         return f"{self.transport} {self.local} ↔ {self.remote}"

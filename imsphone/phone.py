@@ -46,6 +46,7 @@ from imsphone.machine import Address, Authenticate, Ids, OpenMedia
 from imsphone.net.card import Card, open_card
 from imsphone.net.choice import expect_way, way_of
 from imsphone.net.driver import Driver
+from imsphone.net.tls import profile_tls
 from imsphone.net.whereabouts import Whereabouts
 from imsphone.profile import Profile, Secret
 from imsphone.refusal import registration_error, text_error
@@ -124,6 +125,7 @@ class Phone:
             on_crash=self._note_crash,
             trace=self.trace,
             dns=profile.dns_address,
+            tls=profile_tls(profile),
             local=(profile.local_host, profile.local_port),
             # Kamailio's P-CSCF makes no agreement with a phone whose Via names another port
             preferred_port=0 if profile.security == "none" else 5060,

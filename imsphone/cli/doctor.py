@@ -155,12 +155,17 @@ async def _pcscf(profile: Profile) -> Finding:
     """Asks the P-CSCF with OPTIONS."""
     from imsphone.ims.identity import Identity
     from imsphone.net.driver import Driver
+    from imsphone.net.tls import profile_tls
     from imsphone.profile import endpoint
     from imsphone.sip.probe import Answered, Probe
     from imsphone.sip.timers import Timers
 
     domain = Identity.of(profile).home_domain
     host, port = profile.pcscf_endpoint or (domain, None)
+    try:
+        tls = profile_tls(profile)
+    except ImsPhoneError as error:
+        return Finding("P-CSCF", "bad", str(error))
     told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     troubles: list[ImsPhoneError] = []
     probe = Probe(domain, Ids(os.urandom(16)), Timers(t1_s=ANSWER_S / 64))
@@ -170,6 +175,7 @@ async def _pcscf(profile: Profile) -> Finding:
         on_event=lambda event: None if told.done() else told.set_result(event),
         on_trouble=troubles.append,
         dns=profile.dns_address,
+        tls=tls,
         local=(profile.local_host, 0),
     )
     try:

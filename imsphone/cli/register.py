@@ -88,7 +88,7 @@ async def _register(
                     phone.on(_tell_seen)
             registered = await phone.register()
             if not as_json:
-                _show(registered)
+                _show(registered, phone)
                 _show_associations(phone)
             if stay:
                 if not as_json:
@@ -133,10 +133,12 @@ async def _stay(phone: Phone) -> None:
         raise registration_error(lost.result())
 
 
-def _show(registered: Registered) -> None:
+def _show(registered: Registered, phone: Phone) -> None:
     say(f"Registered as {registered.impu} for {registered.expires_s} s.")
     if registered.protection:
         say(f"  Protected      by IPsec, {registered.protection}")
+    if phone.profile.transport == "TLS":
+        say("  Protected      by TLS")
     say("  Identities     " + ", ".join(registered.impus))
     say("  Service-Route  " + (", ".join(registered.service_route) or "none"))
 

@@ -56,7 +56,7 @@ async def _text(
             with contextlib.suppress(TimeoutError):
                 answer = await phone.incoming_text(wait_s)
                 if not as_json:
-                    say(f"{plain(answer.display_name or answer.remote)}: {plain(answer.body)}")
+                    say(f"{plain(answer.remote)}: {plain(answer.body)}")
     finally:
         if show_ladder and not as_json:
             say(phone.ladder(**look()))

@@ -73,6 +73,10 @@ class Agent:
             raise ProfileError(f'password is missing: auth = "digest" proves {identity.impi} by a password')
         if profile.security != "none" and profile.auth != "aka":
             raise ProfileError(f'security = "{profile.security}" takes its keys from a SIM: auth = "aka" goes with it')
+        if profile.security != "none" and profile.transport == "TLS":
+            raise ProfileError(
+                f'security = "{profile.security}" and transport = "tls" do not go together: each protects all, take one'
+            )
         self.profile = profile
         self.identity = identity
         self.ids = ids
@@ -93,8 +97,8 @@ class Agent:
 
     def address(self, flow: Flow) -> str:
         """The URI under which we are reached."""
-        transport = ";transport=tcp" if flow.transport == "TCP" else ""
-        return f"sip:{self._user}@{self.transactions.protected.get(flow.local, flow.local)}{transport}{self._sos}"
+        own = self.transactions.protected.get(flow.local, flow.local)
+        return f"sip:{self._user}@{own}{_said(flow)}{self._sos}"
 
     def contact(self, flow: Flow, impu: str) -> str:
         """The Contact of dialogs of this identity: its public GRUU where there is one (TS 24.229 5.1.2A)."""
@@ -112,6 +116,14 @@ class Agent:
     def is_own_contact(self, uri: Uri) -> bool:
         """Whether this is a Contact of ours, at whatever address."""
         return uri.scheme == "sip" and uri.user == self._user
+
+    def unprotected(self, flow: Flow) -> tuple[str, str] | None:
+        """What a request should have come inside and which clause says so, None where this flow is as good as any."""
+        if not self.security.admits(flow):
+            return "IPsec", "TS 33.203 7.1"
+        if self.profile.transport == "TLS" and flow.transport != "TLS":
+            return "TLS", "RFC 3261 26.3.2.1"  # else a stranger's request looked as if the P-CSCF had passed it on
+        return None
 
     # Requests ---------------------------------------------------------------------------------------------------------
 
@@ -168,8 +180,7 @@ class Agent:
 
     def route(self, binding: Binding) -> list[str]:
         """The preloaded Route: the P-CSCF, then the Service-Route, which an emergency call has none of (5.1.2A.1.1)."""
-        transport = ";transport=tcp" if binding.flow.transport == "TCP" else ""
-        pcscf = f"<sip:{binding.flow.remote}{transport};lr>"
+        pcscf = f"<sip:{binding.flow.remote}{_said(binding.flow)};lr>"
         if self.profile.emergency:  # 5.1.6.8.3
             return [pcscf]
         if binding.service_route:
@@ -227,6 +238,11 @@ class Agent:
         capabilities = (("Accept", f"{SDP}, {TEXT}"), ("Accept-Encoding", "identity"), ("Accept-Language", "en"))
         headers = (("Allow", ALLOW), ("Supported", _SUPPORTED), *capabilities)
         return self.answer(request, status, headers=headers)
+
+
+def _said(flow: Flow) -> str:
+    """The transport in a URI. TLS stays `sip:` there: `sips:` would ask for TLS up to the far end (RFC 5630 3.1)."""
+    return f";transport={flow.transport.lower()}" if flow.is_stream else ""
 
 
 def _as_sip(number: Uri, home_domain: str) -> Uri:

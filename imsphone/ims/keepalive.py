@@ -92,8 +92,9 @@ class KeepAlive:
             self._ping_at = self._next_ping(now)
 
     def lost(self, flow: Flow, now: float) -> list[Effect]:
-        """A connection broke; where it was kept up by us, it was the way."""
-        return self._fail(now) if flow == self._flow and (self._keep_s is not None or self._options_at) else []
+        """A connection broke; where it was kept up by us, it was the way, and TLS is in any case: nobody calls back."""
+        is_only_way = self._keep_s is not None or self._options_at or flow.transport == "TLS"
+        return self._fail(now) if flow == self._flow and is_only_way else []
 
     def responded(self, response: Response, transaction: ClientTransaction, now: float) -> list[Effect]:
         """An answer to OPTIONS: any will do, unless it tells that the P-CSCF has forgotten us."""
@@ -120,7 +121,7 @@ class KeepAlive:
 
     def _ping(self, now: float) -> list[Effect]:
         assert self._flow is not None
-        if self._flow.transport == "TCP":
+        if self._flow.is_stream:
             self._ping_at = self._next_ping(now)
             return [Send(PING, self._flow)]
         self._ping_at = None

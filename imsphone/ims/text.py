@@ -117,8 +117,7 @@ def received(transaction: ServerTransaction, agent: Agent, now: float) -> list[E
     if body is None:
         return agent.transactions.respond(transaction, agent.answer(request, 415, headers=_ACCEPT), now)
     sender = next(iter(request.addresses("P-Asserted-Identity")), request.from_)
-    name = sender.display_name or request.from_.display_name
-    told = TextReceived(at=now, remote=str(sender.uri), body=body, display_name=name)
+    told = TextReceived(at=now, remote=str(sender.uri), body=body, display_name=sender.display_name)
     return [*agent.transactions.respond(transaction, agent.answer(request, 200), now), Tell(told)]
 
 

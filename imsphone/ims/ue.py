@@ -250,9 +250,9 @@ class Ue:
 
     def _request(self, arrived: RequestArrived, now: float) -> list[Effect]:
         request, transaction = arrived.request, arrived.transaction
-        if not self._agent.security.admits(arrived.flow):
-            what, source = f"a {request.method} outside of IPsec", str(arrived.flow.remote)
-            told = Violated(at=now, what=what, clause="TS 33.203 7.1", did="answered 403", source=source)
+        if broken := self._agent.unprotected(arrived.flow):
+            what, source = f"a {request.method} outside of {broken[0]}", str(arrived.flow.remote)
+            told = Violated(at=now, what=what, clause=broken[1], did="answered 403", source=source)
             return [*self._answer(transaction, 403, now), Tell(told)]
         try:
             if request.method == "CANCEL":

@@ -65,7 +65,8 @@ class PCscf(Node):
 
     With `is_strict` an initial request whose Route is not the Service-Route gets 400; otherwise the right one is put in
     its place. Both are open to a P-CSCF (5.2.6.3.3); a phone that sends no Route at all is always helped. With `keep_s`
-    a phone that offers keep-alives is to send them that often, 0: as often as it likes (RFC 6223).
+    a phone that offers keep-alives is to send them that often, 0: as often as it likes (RFC 6223). `secure` is where
+    phones come by TLS; they reach it again by a Record-Route of its own (RFC 5658 6).
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class PCscf(Node):
         security: Security = "offered",
         suites: tuple[Suite, ...] = SUITES,
         psap: Address | None = None,
+        secure: Address | None = None,
     ) -> None:
         # TS 24.229 7.7: both ways between us and a phone the times are those of the air
         super().__init__(address, ids, names, lambda flow: RFC_3261 if flow.remote.host in core else TS_24_229)
@@ -97,6 +99,7 @@ class PCscf(Node):
         self._keep_s = keep_s
         self._psap = psap
         self.emergency_numbers: frozenset[str] = frozenset()  # what this country dials
+        self._secure = secure
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
         """A SIP message, or a phone's keep-alive (RFC 5626 5.1)."""
@@ -132,7 +135,12 @@ class PCscf(Node):
         return self.agreements.end(now)
 
     def is_own(self, uri: Uri) -> bool:
-        return super().is_own(uri) or (uri.host, uri.port) == self.agreements.server
+        return super().is_own(uri) or (uri.host, uri.port) in (self.agreements.server, self._secure)
+
+    def pop_own_route(self, request: Request) -> Uri | None:
+        """Two of them where a phone's way to us is another than the core's."""
+        first = super().pop_own_route(request)
+        return first and (super().pop_own_route(request) or first)
 
     def _source(self, request: Request, flow: Flow) -> Address:
         """Where the phone lives: under protection, at its protected server port."""
@@ -186,7 +194,7 @@ class PCscf(Node):
         request.headers.add("Require", "path")  # step 2
         request.headers.add("P-Charging-Vector", self._charging())
         request.headers.add("P-Visited-Network-ID", f'"{self.realm}"')
-        self._protect(request, at, is_protected=agreement is not None)
+        self._protect(request, at, flow, is_protected=agreement is not None)
         self.count_hop(request)
 
         def edit(response: Response, then: float) -> list[Effect]:
@@ -199,7 +207,7 @@ class PCscf(Node):
                 self._grant_keep(response)
                 expires_s = self._registered(response, way, at, token, impu, contact, then)
                 if agreement is not None:
-                    self.agreements.accept(agreement, expires_s, then)
+                    effects = self.agreements.accept(agreement, expires_s, then)
                 response.headers.remove("P-Charging-Vector")
             return effects
 
@@ -211,7 +219,7 @@ class PCscf(Node):
             via = response.via.with_params(keep=str(self._keep_s))
             response.headers.set("Via", str(via), *response.headers.get_all("Via")[1:])
 
-    def _protect(self, request: Request, at: Address, *, is_protected: bool) -> None:
+    def _protect(self, request: Request, at: Address, flow: Flow, *, is_protected: bool) -> None:
         """Says in Authorization how the phone is protected (5.2.2.2, 5.2.2.3, 7.2A.2): a phone cannot say it itself."""
         credentials = request.credentials()
         if not credentials:
@@ -222,7 +230,8 @@ class PCscf(Node):
         elif is_aka(credentials[0]) or not credentials[0].get("response"):
             params["integrity-protected"] = "no"
         else:
-            params["integrity-protected"] = "ip-assoc-yes" if self.bindings.at(at) else "ip-assoc-pending"
+            kind = "tls" if flow.transport == "TLS" else "ip-assoc"
+            params["integrity-protected"] = f"{kind}-yes" if self.bindings.at(at) else f"{kind}-pending"
         request.headers.set("Authorization", Challenge(credentials[0].scheme, params).print(bare=_BARE))
 
     def _registered(
@@ -285,7 +294,7 @@ class PCscf(Node):
         request.headers.remove("P-Preferred-Identity")
         request.headers.add("P-Asserted-Identity", str(asserted))
         request.headers.add("P-Charging-Vector", self._charging())
-        self.record_route(request, binding.token)
+        self._stay(request, binding, is_from_core=False)
         way = Flow("UDP", self.address, self._psap) if is_emergency and self._psap else self._into_core(request)
 
         def edit(response: Response, then: float) -> list[Effect]:
@@ -315,7 +324,7 @@ class PCscf(Node):
             return self.respond(transaction, 480, now)  # the core believes what has ended here meanwhile
         if _is_private(request):
             request.headers.remove("P-Asserted-Identity")
-        self.record_route(request, binding.token)
+        self._stay(request, binding, is_from_core=True)
         called = request.headers.get("P-Called-Party-ID")
 
         def edit(response: Response, then: float) -> list[Effect]:
@@ -348,6 +357,15 @@ class PCscf(Node):
             if binding is not None:
                 return binding.flow
         return self.next_hop(request)
+
+    def _stay(self, request: Request, binding: Binding, *, is_from_core: bool) -> None:
+        """On the path of the dialog, for either side at the address that it knows."""
+        if binding.flow.transport != "TLS" or self._secure is None or request.method == "MESSAGE":
+            self.record_route(request, binding.token)
+            return
+        sides = [f"<sip:{binding.token}@{self.address};lr>", f"<sip:{binding.token}@{self._secure};transport=tls;lr>"]
+        for side in sides if is_from_core else reversed(sides):
+            request.headers.prepend("Record-Route", side)
 
     def _charging(self) -> str:
         return f'icid-value="{self.ids.tag()}";icid-generated-at={self.address.host};orig-ioi={self.realm}'

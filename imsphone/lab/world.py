@@ -260,7 +260,7 @@ class World:
     def _send(self, sender: _Member, data: bytes, flow: Flow) -> None:
         is_protected = sender.shield.guards(flow)
         if self.trace is not None:
-            self.trace.add(self.now, sender.name, "sent", flow, data, is_protected)
+            self.trace.add(self.now, sender.name, "sent", flow, data, is_protected or flow.transport == "TLS")
         if is_protected:
             packet = sender.shield.seal(data, flow)
             if packet is None:
@@ -272,7 +272,7 @@ class World:
             return
         if flow.remote.host in self._silent or flow.remote in self._sinks:
             return
-        if flow.transport == "TCP":
+        if flow.is_stream:
             self._send_in_order(sender, data, flow)
             return
         receiver = self._holder(flow.remote)
@@ -341,7 +341,7 @@ class World:
     def _deliver(self, receiver: _Member, data: bytes, flow: Flow) -> bool:
         """Whether somebody took it."""
         if self.trace is not None:
-            self.trace.add(self.now, receiver.name, "received", flow, data)
+            self.trace.add(self.now, receiver.name, "received", flow, data, flow.transport == "TLS")
         if flow.transport == "ESP":
             opened = receiver.shield.open(data, flow)
             if opened is None:
@@ -379,7 +379,7 @@ class World:
         """Literals as they are, names by `names`; UDP before TCP where the question leaves it open."""
         try:
             ipaddress.ip_address(question.host)
-            remotes = [Address(question.host, question.port or 5060)]
+            remotes = [Address(question.host, question.port or (5061 if question.transport == "TLS" else 5060))]
         except ValueError:
             remotes = self.names.get(question.host, [])
         own = member.hosts[0]

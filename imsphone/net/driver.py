@@ -40,6 +40,7 @@ from imsphone.net.flows import Flows
 from imsphone.net.protection import Outlets, Protection
 from imsphone.net.resolver import Resolver, Target
 from imsphone.net.sealing import Sealing
+from imsphone.net.tls import Tls
 from imsphone.trace import Direction, Trace
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class Driver:
     the host (None: as the route to each target says) and the port (0: any) that sockets are bound to when the first
     Resolve needs them; with port 0 `preferred_port` is tried before any other. A server calls `bind` instead. `dns` is
     the name server to ask in place of the system's, `protection` makes what seals messages, `on_protected` is shown
-    each set of security associations, keys and all. Make it inside a running event loop.
+    each set of security associations, keys and all, `tls` is for flows of TLS. Make it inside a running event loop.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Driver:
         preferred_port: int = 0,
         clock: Callable[[], float] = wall_clock,
         protection: Callable[[Outlets], Protection] = Sealing,
+        tls: Tls | None = None,
         on_protected: Callable[[Associations], None] | None = None,
     ) -> None:
         self.machine = machine
@@ -97,6 +99,7 @@ class Driver:
         self._preferred_port = preferred_port
         self._flows: dict[Address, Flows] = {}
         self._protection = protection(Outlets(self._receive_opened, self._lost, self._note))
+        self._tls = tls or Tls()
         self._on_protected = on_protected
         self._ledger = Ledger(name, self._protection, trace)
         self._is_bound = False
@@ -110,13 +113,15 @@ class Driver:
 
     # For the owner --------------------------------------------------------------------------------------------------
 
-    def bind(self, host: str, port: int = 0) -> Address:
-        """Listens on one more address, by UDP and TCP; gives it with its true port. Raises NetworkError.
+    def bind(self, host: str, port: int = 0, *, takes_tls: bool = False) -> Address:
+        """Listens on one more address, by UDP and TCP, or TLS in its place; gives it with its true port.
+
+        Raises NetworkError.
 
         From then on answers to Resolve name only addresses that were bound so.
         """
         self._is_bound = True
-        return self._open(Address(host, port)).local
+        return self._open(Address(host, port), takes_tls=takes_tls).local
 
     def leave(self, host: str | None) -> None:
         """The own address is another: all sockets close, and later ones open at `host` (None: as routes say)."""
@@ -210,7 +215,7 @@ class Driver:
         self.perform(effects)
 
     def _receive(self, data: bytes, flow: Flow) -> None:
-        self._note("received", flow, data)
+        self._note("received", flow, data, flow.transport == "TLS")
         if self._protection.guards(flow):
             self._protection.note_plain(flow)
         else:
@@ -259,7 +264,7 @@ class Driver:
         if self._protection.guards(flow):
             self._protection.send(effect.data, flow)
             return
-        self._note("sent", flow, effect.data)
+        self._note("sent", flow, effect.data, flow.transport == "TLS")
         flows = self._flows.get(flow.local)
         if flows is None:
             logger.warning("%s: nothing listens on %s any more", self.name, flow.local)
@@ -329,7 +334,7 @@ class Driver:
         if question.others:
             return self._resolve_each(question)
         target = self._resolver.literal(question.host, question.port, question.transport)
-        return self._flows_to((target,)) if target else self._look_up(question)
+        return self._flows_to((target,), question.host) if target else self._look_up(question)
 
     async def _resolve_each(self, question: Resolve) -> tuple[Flow, ...]:
         """One host that cannot be found is not the end of the others."""
@@ -352,14 +357,18 @@ class Driver:
             host, last = question.host, found.tried[-1]
             sentence = f"nothing in the DNS leads to {host} ({last}): check the name, or give an IP address instead"
             raise NetworkError(sentence, found.tried)
-        return self._flows_to(found.targets)
+        return self._flows_to(found.targets, question.host)
 
     def _wiretap(self, direction: Direction, flow: Flow, data: bytes) -> None:
         assert self._trace is not None
         self._trace.add(self.now(), self.name, direction, flow, data)
 
-    def _flows_to(self, targets: Iterable[Target]) -> tuple[Flow, ...]:
-        """Raises NetworkError where the own address cannot be had; leaves out what no route leads to."""
+    def _flows_to(self, targets: Iterable[Target], name: str) -> tuple[Flow, ...]:
+        """Raises NetworkError where the own address cannot be had; leaves out what no route leads to.
+
+        `name` is what certificates have to name: what was looked up, and not where that led (RFC 5922 7.3).
+        """
+        self._tls.names |= {Address(target.host, target.port): name for target in targets}
         return tuple(
             Flow(target.transport, local, Address(target.host, target.port))
             for target in targets
@@ -382,7 +391,7 @@ class Driver:
                 return self._open(Address(host, self._preferred_port)).local
         return self._open(Address(host, port)).local
 
-    def _open(self, address: Address) -> Flows:
-        flows = Flows(address, self._receive, self._lost)
+    def _open(self, address: Address, *, takes_tls: bool = False) -> Flows:
+        flows = Flows(address, self._receive, self._lost, tls=self._tls, takes_tls=takes_tls, on_trouble=self._failed)
         self._flows[flows.local] = flows
         return flows

@@ -300,7 +300,7 @@ class Transactions:
         """
         effects: list[Effect] = []
         for client in [client for client in self._clients.values() if client.flow == flow and client.is_waiting]:
-            if client.state == "proceeding" and flow.transport == "TCP":
+            if client.state == "proceeding" and flow.is_stream:
                 continue
             if client.was_upgraded:
                 client.was_upgraded = False
@@ -369,6 +369,6 @@ class Transactions:
 
 def _way_back(via: Via, flow: Flow, *, is_open: bool = True) -> Flow:
     """Where the answer to a request with this topmost Via goes that came on `flow` (RFC 3261 18.2.2, RFC 3581 4)."""
-    if is_open and (flow.transport == "TCP" or "rport" in via.params):
+    if is_open and (flow.is_stream or "rport" in via.params):
         return flow
     return flow._replace(remote=Address(flow.remote.host, via.port or 5060))

@@ -33,7 +33,8 @@ class Orders:
     """Where the foreign phone listens (UDP and TCP), who it is and how it answers.
 
     `user` empty: it registers nowhere and takes what comes. `realm` is the home domain, `proxy` the P-CSCF as
-    "host:port", `username` the private identity where it is not `user@realm`. From 180 to 200 it rings `ring_s`.
+    "host:port", `username` the private identity where it is not `user@realm`. From 180 to 200 it rings `ring_s`. With
+    `tls_ca`, the file of whom to trust, it reaches the P-CSCF by TLS.
     """
 
     host: str
@@ -44,6 +45,7 @@ class Orders:
     proxy: str = ""
     username: str = ""
     ring_s: float = 0.2
+    tls_ca: str = ""
 
     @property
     def impi(self) -> str:

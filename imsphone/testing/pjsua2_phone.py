@@ -131,6 +131,12 @@ class FarEnd:
             transport.port = orders.port
             transport.boundAddress = transport.publicAddress = orders.host
             self._endpoint.transportCreate(kind, transport)
+        if orders.tls_ca:
+            transport = pj.TransportConfig()
+            transport.boundAddress = transport.publicAddress = orders.host
+            transport.tlsConfig.CaListFile = orders.tls_ca
+            transport.tlsConfig.verifyServer = True
+            self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_TLS, transport)
         self._endpoint.libStart()
         self._endpoint.audDevManager().setNullDev()
         codecs = [codec.codecId for codec in self._endpoint.codecEnum2() if codec.priority]
@@ -198,7 +204,8 @@ def account_config(orders: Orders) -> Any:
         config.sipConfig.authInitialEmpty = True  # TS 24.229 5.1.1.2.3: the first REGISTER names the private identity
         config.sipConfig.authCreds.append(pj.AuthCredInfo("Digest", orders.realm, orders.impi, 0, orders.password))
     if orders.proxy:
-        config.sipConfig.proxies.append(f"sip:{orders.proxy};lr")
+        transport = ";transport=tls" if orders.tls_ca else ""
+        config.sipConfig.proxies.append(f"sip:{orders.proxy}{transport};lr")
     return config
 
 

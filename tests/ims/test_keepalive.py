@@ -52,6 +52,19 @@ def test_reg_18_the_network_says_how_often(make_bench: Any) -> None:
     assert bench.ue.is_registered
 
 
+def test_a_connection_of_tls_that_breaks_is_opened_again_though_nobody_asked_for_keep_alives(make_bench: Any) -> None:
+    """Nobody could reach us: a phone takes no connections of TLS."""
+    bench = make_bench(transport="TLS")
+    bench.do(bench.ue.register)
+    bench.answer((bench.flow.over("TLS"),))
+    bench.challenge()
+    bench.answer(bench.success)
+    bench.grant()
+    bench.do(bench.ue.lost, bench.flow.over("TLS"))
+    assert not bench.ue.is_registered
+    assert bench.asked
+
+
 def test_over_tcp_it_is_two_line_ends(make_bench: Any) -> None:
     bench = granted(make_bench, ";keep=0", transport=TCP)
     bench.wait(121)
