@@ -39,13 +39,16 @@ class KeyFile:
             self._file.close()
             raise _refused(f"{path} is open to others, and keys would be in it: chmod 600 it, or name another file")
         self._file.truncate()
+        self._has_keys = False
         click.echo(_WARNING.format(path=path), err=True)
 
     def add(self, associations: Associations) -> None:
         """Writes the keys of a set; what goes wrong is said, and costs no registration."""
         from imsphone.ipsec.esp_sa import knows, lines
 
-        if not knows(associations.suite):
+        if knows(associations.suite):
+            self._has_keys = True
+        else:
             click.echo(f"Wireshark cannot look inside {associations.suite}: {self._path} has no keys of it.", err=True)
         try:
             self._file.writelines(lines(associations))
@@ -54,7 +57,9 @@ class KeyFile:
             click.echo(f"{self._path} cannot be written: {error.strerror}", err=True)
 
     def close(self) -> None:
-        """No more keys."""
+        """No more keys; says so where none came."""
+        if not self._has_keys:
+            click.echo(f"{self._path} has no keys: no IPsec that Wireshark knows came up.", err=True)
         self._file.close()
 
 

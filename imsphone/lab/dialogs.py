@@ -9,7 +9,10 @@ A phone that invents a To tag is in no dialog, and one that is in a dialog canno
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
+from itertools import dropwhile
 
+from imsphone.sip.fields import NameAddr
 from imsphone.sip.message import Request, Response
 
 _MOST = 65_536  # then the one that has been quiet longest is forgotten
@@ -26,17 +29,18 @@ class Dialogs:
 
     def begun_by_phone(self, request: Request, response: Response) -> None:
         """An answer to a phone's request outside a dialog, as it goes to that phone."""
-        route = tuple(str(entry.uri) for entry in reversed(response.record_routes))
-        self._begin(request, response, request.from_.tag, response.to.tag, route)
+        self._begin(request, response, request.from_.tag, response.to.tag, reversed(response.record_routes))
 
     def begun_by_core(self, request: Request, response: Response) -> None:
         """A phone's answer to a request outside a dialog, which came from the core."""
-        route = tuple(str(entry.uri) for entry in request.record_routes)
-        self._begin(request, response, response.to.tag, request.from_.tag, route)
+        self._begin(request, response, response.to.tag, request.from_.tag, request.record_routes)
 
-    def _begin(self, request: Request, response: Response, own: str, other: str, route: Route) -> None:
+    def _begin(self, request: Request, response: Response, own: str, other: str, recorded: Iterable[NameAddr]) -> None:
         if request.method in _MAKING and response.status < 300 and response.to.tag:
-            self._routes[request.call_id, own, other] = route[1:]
+            uris = [entry.uri for entry in recorded]
+            # ours come first and bear one token; with TLS to the phone there are two of them (RFC 5658 6)
+            behind = dropwhile(lambda uri: uri.user == uris[0].user, uris)
+            self._routes[request.call_id, own, other] = tuple(map(str, behind))
             if len(self._routes) > _MOST:
                 self._routes.popitem(last=False)
 

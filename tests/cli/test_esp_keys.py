@@ -32,8 +32,10 @@ def test_the_file_is_the_users_alone_from_the_start(tmp_path: Path, capsys: pyte
     keys.add(a_set(Suite("aes-gmac", "null")))
     assert "aes-gmac/null" in capsys.readouterr().err
     keys.close()
+    capsys.readouterr()
     KeyFile(path).close()  # what was in it is gone
     assert path.read_text() == ""
+    assert "no IPsec" in capsys.readouterr().err
 
 
 def test_a_file_that_others_can_read_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -40,6 +40,15 @@ def test_a_phone_is_in_the_dialogs_that_it_began() -> None:
     assert len(dialogs) == 1
 
 
+def test_both_entries_of_a_p_cscf_that_is_reached_by_tls_are_its_own() -> None:
+    dialogs = Dialogs()
+    secure = "<sip:token@127.0.10.10:5061;transport=tls;lr>"
+    dialogs.begun_by_phone(request(), response(200, "f", CORE, OWN, secure))
+    dialogs.begun_by_core(request("INVITE", "f", "", "d", secure, OWN, CORE), response(200, "p"))
+    for call in ("c", "d"):
+        assert dialogs.route_of(request("UPDATE", "p", "f", call)) == ("sip:127.0.10.30:5060;lr",)
+
+
 def test_and_in_those_that_it_was_called_into() -> None:
     dialogs = Dialogs()
     dialogs.begun_by_core(request("INVITE", "f", "", "c", OWN, CORE), response(180, "p"))

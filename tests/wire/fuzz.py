@@ -28,9 +28,11 @@ import dns.exception
 
 from imsphone.errors import ParseError, StateError
 from imsphone.events import CallEnded, Deregistered, Registered, RegistrationFailed
+from imsphone.ims import alternative
 from imsphone.ims.reginfo import Known, Reginfo
 from imsphone.ims.restoration import asks_for_registration
-from imsphone.ipsec import datagram
+from imsphone.ipsec import datagram, segment
+from imsphone.ipsec import packet as ip_packet
 from imsphone.ipsec.agreement import proposals
 from imsphone.ipsec.esp import Sealer
 from imsphone.ipsec.sa import SUITES, Associations, Ends, Keys, Suite
@@ -116,6 +118,10 @@ PIECES = [
         b"m=audio 0 ",
     ),
 ]
+
+
+RESTORATION = b"""<?xml version="1.0"?><ims-3gpp version="1"><alternative-service><type>restoration</type>
+<reason/><action>initial-registration</action></alternative-service></ims-3gpp>"""
 
 
 class Finding(Exception):
@@ -268,6 +274,10 @@ def feed_sip(data: bytes) -> None:
 
 
 def feed_reginfo(data: bytes) -> None:
+    """What a NOTIFY says of registrations, and what a refusal would have us do instead."""
+    refusal = Response(504, headers=[("Content-Type", alternative.MIME_TYPE)])
+    refusal.body = data
+    alternative.said(refusal)
     known = Known()
     for document in (data, *bodies("application/reginfo+xml")[:1], data):
         with suppress(ParseError):
@@ -381,7 +391,9 @@ def honest() -> bytes:
 
 
 def esp_corpus() -> list[bytes]:
-    return [bytes([number]) + sealed(suite, honest()) for number, suite in enumerate(SUITES)] + [b"\xff" + honest()]
+    over_tcp = segment.write(Address(PCSCF, 5100), Address(PHONE, 40002), b"SIP/2.0 200 OK\r\n\r\n")
+    bare = [b"\xff" + honest(), b"\xff" + over_tcp, ip_packet.write(PCSCF, PHONE, segment.TCP, over_tcp)]
+    return [bytes([number]) + sealed(suite, honest()) for number, suite in enumerate(SUITES)] + bare
 
 
 def feed_esp(data: bytes) -> None:
@@ -396,8 +408,11 @@ def feed_esp(data: bytes) -> None:
                 raise Finding(f"{suite} opens what was touched")
         next_header = data[0] if data and data[0] != 0xFF else datagram.UDP
         shield.open(sealed(suite, data[1:], next_header), flow)
+        shield.open(sealed(suite, data[1:], segment.TCP), flow)
         shield.open(data, flow)
         shield.passed(a_set(suite))
+    segment.read(PCSCF, PHONE, data[1:])
+    ip_packet.read(data)  # what the kernel writes to a TUN device
 
 
 # The phone ------------------------------------------------------------------------------------------------------------
@@ -452,7 +467,7 @@ class Besieged:
 
     def feed(self, data: bytes) -> None:
         """Sends this on each way, and looks whether the phone is what it was."""
-        me = self.alice.ue._agent.contact(FLOW).partition("sip:")[2].partition("@")[0].encode()
+        me = self.alice.ue._agent._user.encode()
         for name, flow in self.ways:
             self.world.perform(name, [Send(data.replace(b"{me}", me), flow)])
         self.world.run_for(0.05)
@@ -532,7 +547,7 @@ class Target:
 
 TARGETS: dict[str, Target] = {
     "sip": Target(feed_sip, sip),
-    "reginfo": Target(feed_reginfo, lambda: bodies("application/reginfo+xml")),
+    "reginfo": Target(feed_reginfo, lambda: [*bodies("application/reginfo+xml"), RESTORATION]),
     "agreement": Target(feed_agreement, lambda: headers("Security-Server", "Security-Client", "WWW-Authenticate")),
     "body": Target(feed_body, lambda: [*bodies("application/sdp"), *crossed("RTP"), *crossed("RTCP"), bytes(20)]),
     "esp": Target(feed_esp, esp_corpus),
