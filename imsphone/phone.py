@@ -39,8 +39,9 @@ from imsphone.events import (
 )
 from imsphone.ims.identity import Identity
 from imsphone.ims.ue import Ue
-from imsphone.ipsec.shield import Counted
+from imsphone.ipsec.sa import Associations
 from imsphone.ladder import draw
+from imsphone.lifespan import Lifespan
 from imsphone.machine import Address, Authenticate, Ids, OpenMedia
 from imsphone.net.card import Card, open_card
 from imsphone.net.choice import expect_way, way_of
@@ -68,6 +69,7 @@ class Phone:
     `isim` or `password` replace what the profile's references name; where the SIM is a card, `profile` is completed by
     what it says. `audio` makes the two ends of a call's sound
     (silence by default; see `imsphone.audio`); `link` is a bad network put before the RTP sockets, for trials.
+    `on_protected` is shown each set of security associations, keys and all, for who has to look inside ESP.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Phone:
         trace: Trace | None = None,
         name: str | None = None,
         link: Any = None,
+        on_protected: Callable[[Associations], None] | None = None,
     ) -> None:
         self.profile = profile
         self.name = name or profile.name or "phone"
@@ -87,6 +90,7 @@ class Phone:
         self.calls: dict[str, Call] = {}
         self.registration: Registered | None = None
         self.audio = audio
+        self._on_protected = on_protected
         self._isim = isim
         self._opened: StoredIsim | Card | None = None  # by us, who close it
         self._password = password
@@ -126,6 +130,7 @@ class Phone:
             # Kamailio's P-CSCF makes no agreement with a phone whose Via names another port
             preferred_port=0 if profile.security == "none" else 5060,
             protection=way_of(profile),
+            on_protected=self._on_protected,
         )
         self._loop = asyncio.get_running_loop()
         self._whereabouts = Whereabouts(lambda: self._ue.way, self.move) if profile.local_host is None else None
@@ -299,14 +304,19 @@ class Phone:
         return event
 
     @property
-    def associations(self) -> list[Counted]:
-        """The security associations with the P-CSCF, and how many packets went through each."""
-        return self._driver.protection.counted()
+    def associations(self) -> list[Lifespan]:
+        """The security associations with the P-CSCF: since when they are there, and what has passed each."""
+        return self._driver.associations
 
     def ladder(self, *, width: int = 120, colour: bool = False) -> str:
-        """What crossed the network so far, drawn: at most `width` columns, with `colour` in ANSI codes."""
+        """What crossed the network so far, drawn: at most `width` columns, with `colour` in ANSI codes.
+
+        Below it stand the security associations, where there were any.
+        """
         pcscf = self.profile.pcscf_endpoint
-        return draw(self.trace, names={pcscf.host: "p-cscf"} if pcscf else None, width=width, colour=colour)
+        drawn = draw(self.trace, names={pcscf.host: "p-cscf"} if pcscf else None, width=width, colour=colour)
+        associations = self.trace.association_table()
+        return f"{drawn}\n\n{associations}" if associations else drawn
 
     def now(self) -> float:
         """The phone's clock, in seconds, on which its events are stamped."""

@@ -97,7 +97,8 @@ class Agent:
 
     def address(self, flow: Flow) -> str:
         """The URI under which we are reached."""
-        return f"sip:{self._user}@{self.transactions.protected.get(flow.local, flow.local)}{_said(flow)}{self._sos}"
+        own = self.transactions.protected.get(flow.local, flow.local)
+        return f"sip:{self._user}@{own}{_said(flow)}{self._sos}"
 
     def contact(self, flow: Flow, impu: str) -> str:
         """The Contact of dialogs of this identity: its public GRUU where there is one (TS 24.229 5.1.2A)."""

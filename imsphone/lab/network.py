@@ -133,8 +133,8 @@ class Network:
             keep_s=keep_s,
             security=security,
             suites=suites,
-            secure=self.secure,
             psap=at["far-end"],
+            secure=self.secure,
         )
         self._gate: Machine = self.pcscf
         if access_link is not None:

@@ -305,7 +305,7 @@ class Node:
         sent = self.transactions.respond(forwarding.server, response, now)
         if self.loses is not None and self.loses(response):
             sent = [effect for effect in sent if not isinstance(effect, Send)]
-        return sent + own
+        return own + sent  # a P-CSCF has its associations before the phone hears of them
 
     def _call_off(self, forwarding: Forwarding, now: float, reason: str) -> list[Effect]:
         effects: list[Effect] = []

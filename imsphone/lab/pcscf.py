@@ -28,6 +28,7 @@ from imsphone.ipsec.agreement import OPTION_TAG
 from imsphone.ipsec.sa import SUITES, Suite
 from imsphone.lab import emergency
 from imsphone.lab.binding import Binding, Bindings, source
+from imsphone.lab.dialogs import Dialogs
 from imsphone.lab.node import Node
 from imsphone.lab.proxy import Edit
 from imsphone.lab.security import Agreements
@@ -81,13 +82,14 @@ class PCscf(Node):
         keep_s: int | None = None,
         security: Security = "offered",
         suites: tuple[Suite, ...] = SUITES,
-        secure: Address | None = None,
         psap: Address | None = None,
+        secure: Address | None = None,
     ) -> None:
         # TS 24.229 7.7: both ways between us and a phone the times are those of the air
         super().__init__(address, ids, names, lambda flow: RFC_3261 if flow.remote.host in core else TS_24_229)
         self.realm = realm
         self.bindings = Bindings()
+        self.dialogs = Dialogs()
         self._entry = Flow("UDP", address, entry)
         self._core = frozenset(core)
         self._is_strict = is_strict
@@ -95,9 +97,9 @@ class PCscf(Node):
         self._security = security
         self._agree_anew()
         self._keep_s = keep_s
-        self._secure = secure
         self._psap = psap
         self.emergency_numbers: frozenset[str] = frozenset()  # what this country dials
+        self._secure = secure
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
         """A SIP message, or a phone's keep-alive (RFC 5626 5.1)."""
@@ -113,6 +115,7 @@ class PCscf(Node):
     def restart(self) -> None:
         super().restart()
         self.bindings = Bindings()
+        self.dialogs = Dialogs()
         self._agree_anew()
 
     def _agree_anew(self) -> None:
@@ -156,7 +159,8 @@ class PCscf(Node):
         if flow.remote.host in self._core:
             target = self._way(request, own)
         else:
-            target = self._into_core(request) if self.bindings.at(self._source(request, flow)) else None
+            is_registered = bool(self.bindings.at(self._source(request, flow)))
+            target = self._into_core(request) if is_registered and self.dialogs.sets_route(request) else None
         if target is None:
             return []
         self.count_hop(request)
@@ -203,7 +207,7 @@ class PCscf(Node):
                 self._grant_keep(response)
                 expires_s = self._registered(response, way, at, token, impu, contact, then)
                 if agreement is not None:
-                    self.agreements.accept(agreement, expires_s, then)
+                    effects = self.agreements.accept(agreement, expires_s, then)
                 response.headers.remove("P-Charging-Vector")
             return effects
 
@@ -270,6 +274,8 @@ class PCscf(Node):
         _take_agreement_out(request)
         if request.to.tag:
             request.headers.remove("P-Preferred-Identity")
+            if not self.dialogs.sets_route(request):
+                return self.respond(transaction, 403, now, "No Such Dialog")
             return self._onward(request, transaction, self._into_core(request), now, _hide_the_core)
         is_emergency = emergency.is_call(request.target, self.emergency_numbers)
         route = tuple(_bare_route(entry) for entry in request.routes)
@@ -290,7 +296,12 @@ class PCscf(Node):
         request.headers.add("P-Charging-Vector", self._charging())
         self._stay(request, binding, is_from_core=False)
         way = Flow("UDP", self.address, self._psap) if is_emergency and self._psap else self._into_core(request)
-        return self._onward(request, transaction, way, now, _hide_the_core)
+
+        def edit(response: Response, then: float) -> list[Effect]:
+            self.dialogs.begun_by_phone(request, response)
+            return _hide_the_core(response, then)
+
+        return self._onward(request, transaction, way, now, edit)
 
     def _into_core(self, request: Request) -> Flow | None:
         """The way on for a request of a phone: into the core by its Route, or to the PSAP (5.2.6.3, 5.2.10)."""
@@ -306,6 +317,7 @@ class PCscf(Node):
         for name in _NOT_FOR_A_PHONE:
             request.headers.remove(name)
         if own is None or request.to.tag:
+            self.dialogs.ended_by_core(request)
             return self._onward(request, transaction, self._way(request, own), now)
         binding = self.bindings.get(own.user)
         if binding is None:
@@ -316,6 +328,7 @@ class PCscf(Node):
         called = request.headers.get("P-Called-Party-ID")
 
         def edit(response: Response, then: float) -> list[Effect]:
+            self.dialogs.begun_by_core(request, response)
             for name in _NOT_FROM_A_PHONE:
                 response.headers.remove(name)
             if called is not None:

@@ -4,8 +4,8 @@
     SPD  policies       first: nothing passes      last                             forgets them a minute later,
     SAD  associations   then: ESP passes           first                            these after their lifetime
 
-There is no moment at which a protected port would pass something in the clear (TS 33.203 7.4). Two sets of associations
-may have a pair of ports in common, where a P-CSCF keeps its client port: they share its policies.
+There is no moment at which a protected port would pass something to the peer or from it in the clear (TS 33.203 7.4).
+Two sets of associations may have a port in common, our server port at least: they share its policies.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Protocol
 from imsphone.errors import NetworkError
 from imsphone.ipsec.sa import Association, Associations
 from imsphone.ipsec.shield import Counted
+from imsphone.machine import Address
 from imsphone.net.addresses import local_host
 from imsphone.net.xfrm import PROTOCOLS, Way, Xfrm
 
@@ -139,5 +140,13 @@ def _every(associations: Associations) -> tuple[Association, ...]:
 
 
 def _ways(associations: Associations) -> list[Way]:
-    ways = [Way(one.source, one.target, "in", protocol) for one in associations.inbound for protocol in PROTOCOLS]
-    return ways + [Way(one.source, one.target, "out", last) for one in associations.outbound for last in PROTOCOLS]
+    """ESP between the ports of each association, and nothing between ours and any other port of the peer: some P-CSCFs
+    would open connections from there, in the clear."""
+    anywhere = Address(associations.peer_host, 0)
+    ways: list[Way] = []
+    for protocol in PROTOCOLS:
+        ways += [Way(one.source, one.target, "in", protocol) for one in associations.inbound]
+        ways += [Way(one.source, one.target, "out", protocol) for one in associations.outbound]
+        for own in (associations.own_client, associations.own_server):
+            ways += [Way(anywhere, own, "in", protocol), Way(own, anywhere, "out", protocol)]
+    return ways

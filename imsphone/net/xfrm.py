@@ -46,7 +46,8 @@ _ATTRIBUTE = struct.Struct("=HH")
 _WHOLE_PORT = 0xFFFF
 _NO_LIMIT = (1 << 64) - 1
 _REPLAY_WINDOW = 32
-_TRANSPORT_MODE, _ALLOW = 0, 0
+_TRANSPORT_MODE, _ALLOW, _BLOCK = 0, 0, 1
+_AFTER_DEMANDS = 1  # priority: the least number is looked at first
 _ANY_ALGORITHM = 0xFFFFFFFF
 _DIRECTIONS = {"in": 0, "out": 1}
 _ANSWER_BYTES = 65536
@@ -56,7 +57,10 @@ _HMAC_BITS, _GCM_BITS = 96, 128  # of the integrity check value
 
 
 class Way(NamedTuple):
-    """What a policy is about: packets of one protocol from one address and port to another, coming in or going out."""
+    """What a policy is about: packets of one protocol from one address and port to another, coming in or going out.
+
+    Between two ports ESP is demanded. Where one of them is 0, which is any, nothing passes that no such demand covers.
+    """
 
     source: Address
     target: Address
@@ -91,9 +95,11 @@ def state_id(association: Association) -> bytes:
 
 
 def policy(way: Way, lifetime_s: int) -> bytes:
-    """The body of NEWPOLICY and UPDPOLICY: this way nothing but ESP of ours."""
+    """The body of NEWPOLICY and UPDPOLICY: this way nothing but ESP of ours, or nothing at all."""
     source, target, direction, protocol = way
     body = _selector(source, target, protocol) + _lifetime(lifetime_s) + _CURRENT.pack(0, 0, 0, 0)
+    if not (source.port and target.port):
+        return body + _POLICY_TAIL.pack(_AFTER_DEMANDS, 0, _DIRECTIONS[direction], _BLOCK, 0, 0)
     body += _POLICY_TAIL.pack(0, 0, _DIRECTIONS[direction], _ALLOW, 0, 0)
     every = (_ANY_ALGORITHM,) * 3
     family, mode = _family(target), _TRANSPORT_MODE
@@ -135,8 +141,8 @@ def _attribute(kind: int, data: bytes) -> bytes:
 
 def _selector(source: Address, target: Address, protocol: int) -> bytes:
     bits = 32 if _family(target) == socket.AF_INET else 128
-    ports = (socket.htons(target.port), _WHOLE_PORT, socket.htons(source.port), _WHOLE_PORT)
-    return _SELECTOR.pack(_octets(target), _octets(source), *ports, _family(target), bits, bits, protocol, 0, 0)
+    to, by = ((socket.htons(end.port), _WHOLE_PORT if end.port else 0) for end in (target, source))
+    return _SELECTOR.pack(_octets(target), _octets(source), *to, *by, _family(target), bits, bits, protocol, 0, 0)
 
 
 def _lifetime(lifetime_s: int) -> bytes:

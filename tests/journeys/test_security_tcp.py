@@ -191,6 +191,19 @@ def test_sec_13_a_p_cscf_that_lost_its_associations_is_registered_with_anew() ->
     assert alice.next(CallAnswered)
 
 
+def test_err_08_at_a_new_address_there_is_a_new_connection() -> None:
+    place = Place()
+    alice = place.phone()
+    alice.register()
+    alice.move("127.0.10.105")
+    alice.next(Registered)
+    inside = place.sent("REGISTER")[-1][1]
+    assert inside.is_protected
+    assert (inside.flow.transport, inside.flow.local.host) == ("TCP", "127.0.10.105")
+    alice.call("echo")
+    assert alice.next(CallAnswered)
+
+
 def test_the_old_connection_stays_until_its_transactions_have_ended() -> None:
     place = Place()
     alice = place.phone()

@@ -72,6 +72,17 @@ def test_a_policy(source: str, target: str, direction: xfrm.Direction, protocol:
 
 
 @needs_strace
+@pytest.mark.parametrize(("own", "peer"), PAIRS)
+@pytest.mark.parametrize("protocol", xfrm.PROTOCOLS)
+def test_a_policy_that_lets_nothing_pass(own: str, peer: str, protocol: int) -> None:
+    words = ["proto", str(protocol), "dport", "40001", "dir", "in"]
+    way = Way(Address(peer, 0), Address(own, 40001), "in", protocol)
+    last = ["action", "block", "priority", "1", "limit", "time-hard", "300"]
+    assert policy(way, 300) == said_by_ip("policy", "add", "src", peer, "dst", own, *words, *last)
+    assert policy_id(way) == said_by_ip("policy", "delete", "src", peer, "dst", own, *words)
+
+
+@needs_strace
 @pytest.mark.parametrize(("source", "target"), PAIRS)
 def test_which_association(source: str, target: str) -> None:
     """But for XFRMA_SRCADDR, which narrows what one SPI at one address says already."""

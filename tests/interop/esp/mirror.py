@@ -60,9 +60,19 @@ class Mirror:
                 for port in (held.own.port_c, STRANGERS_PORT):
                     packet = datagram.write(Address(self.host, port), held.peer_server, message(b"in the clear"))
                     plain.sendto(packet, (held.peer_host, 0))
+        elif word == b"connect":
+            data = message(b"connected" if self.connects(held.peer_server) else b"not connected")
         elif word in (b"replay", b"forge"):
             self.mischief(word, held, back)
         self.protection.send(data, back)
+
+    def connects(self, target: Address) -> bool:
+        """Whether a connection in the clear, from any port, comes up."""
+        try:
+            with socket.create_connection(target, 0.3, (self.host, 0)):
+                return True
+        except OSError:
+            return False
 
     def mischief(self, word: bytes, held: Associations, back: Flow) -> None:
         """One packet more, a copy of which comes again or is not what it was."""

@@ -4,9 +4,12 @@ python phones.py BASE udp|tcp SUITE ...        what both do with each suite; the
 """
 
 import asyncio
+import io
 import json
+import logging
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from imsphone.lab.network import Network
@@ -37,6 +40,8 @@ async def main(base: str, transport: str, *suites: str) -> None:
         profile = replace(Profile(**network.profile(name)), local_host=f"{base}.{last}", expires_s=600, **keys)
         return Phone(profile, isim=isims[name], name=name)
 
+    log = io.StringIO()
+    logging.basicConfig(level=logging.DEBUG, stream=log, format="%(asctime)s %(name)s %(message)s")
     isims = {name: network.accounts[name].isim() for name in ("alice", "bob")}
     for suite in suites:
         said: dict[str, Any] = {}
@@ -53,7 +58,9 @@ async def main(base: str, transport: str, *suites: str) -> None:
                 await asyncio.wait_for(alice.deregister(), PATIENCE_S)
                 said["alice deregisters"] = alice.is_registered
             except Exception as error:
-                said["error"] = f"{type(error).__name__}: {error}\n{alice.ladder()}"
+                kernel = [line for line in Path("/proc/net/xfrm_stat").read_text().splitlines() if line[-2:] != "\t0"]
+                counted = [(one.association.spi, one.packets) for one in alice._driver.protection.counted()]
+                said["error"] = "\n".join(map(str, (repr(error), alice.ladder(), log.getvalue(), kernel, counted)))
             said["transports"] = sorted({one.flow.transport for one in alice.trace if one.is_protected})
             said["open"] = sorted({record.data.split(b" ", 1)[0].decode() for record in alice.trace
                                    if record.protocol == "SIP" and record.direction == "sent"

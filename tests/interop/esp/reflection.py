@@ -23,6 +23,7 @@ from tests.interop.esp.mirror import association, message
 PATIENCE_S = 5.0
 SILENCE_S = 0.5
 ETH_P_ALL, PACKET_OUTGOING = 3, 4
+RESET = 0x04
 PROTECTED_PORTS = range(40000, 40040)
 BOTH: tuple[Transport, ...] = ("UDP", "TCP")
 
@@ -41,7 +42,7 @@ class Wiretap:
     """Counts what leaves a protected port in the clear, on any device."""
 
     def __init__(self) -> None:
-        self.clear = self.esp = 0
+        self.clear = self.esp = self.resets = 0
         self._tap = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
         self._tap.setblocking(False)
         asyncio.get_running_loop().add_reader(self._tap.fileno(), self._read)
@@ -52,8 +53,9 @@ class Wiretap:
             return
         protocol, head = (packet[9], 4 * (packet[0] & 15)) if packet[0] >> 4 == 4 else (packet[6], 40)
         self.esp += protocol == socket.IPPROTO_ESP
-        if protocol in (socket.IPPROTO_UDP, socket.IPPROTO_TCP):
-            self.clear += int.from_bytes(packet[head : head + 2], "big") in PROTECTED_PORTS
+        if int.from_bytes(packet[head : head + 2], "big") in PROTECTED_PORTS:
+            self.resets += protocol == socket.IPPROTO_TCP and bool(packet[head + 13] & RESET)
+            self.clear += protocol in (socket.IPPROTO_UDP, socket.IPPROTO_TCP)
 
 
 class End:
@@ -103,6 +105,8 @@ async def mischief(host: str, mirror: str) -> None:
         for word in (b"replay", b"forge", b"plain"):
             end.send(held, word)
             tell(word.decode(), [await end.back(), await end.back(), await end.back()])
+        end.send(held, b"connect")
+        tell("connect", await end.back(PATIENCE_S))
         tell("counted", [[one.packets, one.replayed, one.forged] for one in end.protection.counted() if one.is_inbound])
         end.protection.release(held)
         end.send(held, b"after")
@@ -167,7 +171,7 @@ async def main(*arguments: str) -> None:
     await overlap(*triples[-1])
     if WAY == "kernel":
         await forgotten(*triples[0][:2])
-    tell("in the clear", wiretap.clear)
+    tell("in the clear", [wiretap.clear, wiretap.resets])
     tell("inside ESP", wiretap.esp > 0)
 
 
