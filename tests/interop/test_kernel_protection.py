@@ -97,10 +97,12 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     addresses = [f"10.93.0.{last}/24" for last in (2, *LAB)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with ExitStack() as stack:
-        guest = stack.enter_context(Guest(tmp_path_factory.mktemp("xfrm"), GUEST, [*addresses, "fd93::2/64"]))
+        folder = tmp_path_factory.mktemp("xfrm")
+        log = stack.enter_context((folder / "host.log").open("w"))
+        guest = stack.enter_context(Guest(folder, GUEST, [*addresses, "fd93::2/64"]))
         for program in (("mirror", "own", "10.93.0.2/10.93.0.1", "fd93::2/fd93::1"), ("lab", "own", "10.93.0")):
             command = guest.beside(sys.executable, "-m", f"tests.interop.esp.{program[0]}", *program[1:])
-            process = stack.enter_context(subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL))
+            process = stack.enter_context(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
             stack.callback(process.kill)
         end = time.monotonic() + ALL_S
         while "that is all" not in guest.said() and time.monotonic() < end:
@@ -108,7 +110,6 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         said = guest.said()
         lines = [line.removeprefix("FOUND ") for line in said.splitlines() if line.startswith("FOUND ")]
         found = dict(json.loads(line) for line in lines)
-        found["log"] = said
         yield found
 
 
