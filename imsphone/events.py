@@ -83,7 +83,7 @@ class Deregistered(Event):
 class RegistrationSeen(Event):
     """What the network says that it holds of us now (RFC 3680), all of it.
 
-    Each of `identities` is {impu, state, contacts}, each contact {uri, state, event, expires_s, is_ours}.
+    Each of `identities` is {impu, state, contacts}, each contact {uri, state, event, expires_s, is_ours, gruu}.
     """
 
     identities: tuple[dict[str, Any], ...]
@@ -157,6 +157,56 @@ class CallEnded(Event):
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmergencyOffered(Event):
+    """The network took a call of ours for an emergency call and refused it (380): `reason` is what it says of that.
+
+    Nothing follows by itself: whether to call emergency services, and by which phone, is for people to decide.
+    """
+
+    call: str
+    reason: str
+
+
+# Texts: `text` is the key of a text of ours, the same in all of its events ------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextReceived(Event):
+    """Somebody wrote to us; `remote` is the P-Asserted-Identity where there is one, else From."""
+
+    remote: str
+    body: str
+    display_name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextSent(Event):
+    """A text of ours has left."""
+
+    text: str
+    remote: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextDelivered(Event):
+    """It has arrived (`status` 200), or somebody in the network keeps it for who is not there (202)."""
+
+    text: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextFailed(Event):
+    """It was not taken. `status` is None where nothing answered; `sentence` says why and what to do."""
+
+    text: str
+    sentence: str
+    status: int | None = None
+    reason: str = ""
+    retry_after_s: int | None = None
+
+
 # Media --------------------------------------------------------------------------------------------------------------
 
 
@@ -193,6 +243,16 @@ class MediaMeasured(Event):
 
     call: str
     figures: dict[str, float]
+
+
+# The network --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkChanged(Event):
+    """Our own address is another; `was` is the old one. Its calls have ended, and we register from the new one."""
+
+    was: str
 
 
 # The wire -----------------------------------------------------------------------------------------------------------

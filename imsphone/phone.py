@@ -14,14 +14,16 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, Self, TypeVar
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, Self
 
 from imsphone.audio.endpoint import Audio
 from imsphone.audio.loop import MediaLoop
 from imsphone.audio.null import silence
 from imsphone.call import Call
-from imsphone.errors import AuthenticationError, ImsPhoneError, NetworkError, RegistrationRejected, StateError
+from imsphone.errors import ImsPhoneError, NetworkError, StateError
 from imsphone.events import (
     CallEnded,
     CallIncoming,
@@ -31,67 +33,84 @@ from imsphone.events import (
     MediaMeasured,
     Registered,
     RegistrationFailed,
+    TextDelivered,
+    TextFailed,
+    TextReceived,
 )
 from imsphone.ims.identity import Identity
 from imsphone.ims.ue import Ue
-from imsphone.ipsec.shield import Counted
+from imsphone.ipsec.sa import Associations
 from imsphone.ladder import draw
+from imsphone.lifespan import Lifespan
 from imsphone.machine import Address, Authenticate, Ids, OpenMedia
+from imsphone.net.card import Card, open_card
 from imsphone.net.choice import expect_way, way_of
 from imsphone.net.driver import Driver
+from imsphone.net.tls import profile_tls
+from imsphone.net.whereabouts import Whereabouts
 from imsphone.profile import Profile, Secret
+from imsphone.refusal import registration_error, text_error
 from imsphone.store import StoredIsim, open_isim, open_secret
 from imsphone.trace import Direction, Trace
-from imsphone.usim.aka import Outcome
+from imsphone.usim.aka import NoAnswer, Outcome
 from imsphone.usim.isim import Isim
+from imsphone.waiting import Audience, within
 
-E = TypeVar("E", bound=Event)
-T = TypeVar("T")
 SETTLE_S = 1.0
+_MOST_TEXTS = 1000  # that nobody asks for: the oldest is dropped then
 _SETTLED = (Registered, RegistrationFailed, Deregistered)
 _log = logging.getLogger("imsphone.phone")
 
 
-class Phone:
+class Phone(Audience):
     """One user device. Use it as an async context manager: leaving it releases calls and the registration.
 
-    `isim` or `password` replace what the profile's references name; `audio` makes the two ends of a call's sound
+    `isim` or `password` replace what the profile's references name; where the SIM is a card, `profile` is completed by
+    what it says. `audio` makes the two ends of a call's sound
     (silence by default; see `imsphone.audio`); `link` is a bad network put before the RTP sockets, for trials.
+    `on_protected` is shown each set of security associations, keys and all, for who has to look inside ESP.
     """
 
     def __init__(
         self,
         profile: Profile,
         *,
-        isim: Isim | None = None,
+        isim: Isim | Card | None = None,
         password: Secret | None = None,
         audio: Audio = silence,
         trace: Trace | None = None,
         name: str | None = None,
         link: Any = None,
+        on_protected: Callable[[Associations], None] | None = None,
     ) -> None:
+        super().__init__()
         self.profile = profile
         self.name = name or profile.name or "phone"
         self.trace = trace if trace is not None else Trace()
         self.calls: dict[str, Call] = {}
         self.registration: Registered | None = None
         self.audio = audio
+        self._on_protected = on_protected
         self._isim = isim
+        self._opened: StoredIsim | Card | None = None  # by us, who close it
         self._password = password
-        self._listeners: list[Callable[[Event], None]] = []
         self._incoming: asyncio.Queue[Call] = asyncio.Queue()
+        self._texts: asyncio.Queue[TextReceived] = asyncio.Queue(_MOST_TEXTS)
         self._media = MediaLoop(on_measured=self._measured, on_packet=self._packet, link=link)
         self._ports: dict[str, Address] = {}  # opened, by call
         self._trouble: ImsPhoneError | None = None
         self._crash: Exception | None = None
-        self._watches: set[_Watch] = set()
         self._is_open = False
         self._is_proving = False  # our answer to a challenge is under way
 
     async def __aenter__(self) -> Self:
         profile = self.profile
         if profile.auth == "aka" and self._isim is None:
-            self._isim = open_isim(profile)
+            if profile.sim:
+                self._isim = self._opened = card = await asyncio.to_thread(open_card, profile)
+                self.profile = profile = card.complete(profile)
+            else:
+                self._isim = self._opened = open_isim(profile)
         if profile.auth == "digest" and self._password is None:
             self._password = open_secret(profile.password or "")
         self._ue = Ue(profile, Identity.of(profile), Ids(os.urandom(32)), self._password)
@@ -104,12 +123,15 @@ class Phone:
             on_crash=self._note_crash,
             trace=self.trace,
             dns=profile.dns_address,
+            tls=profile_tls(profile),
             local=(profile.local_host, profile.local_port),
             # Kamailio's P-CSCF makes no agreement with a phone whose Via names another port
             preferred_port=0 if profile.security == "none" else 5060,
             protection=way_of(profile),
+            on_protected=self._on_protected,
         )
         self._loop = asyncio.get_running_loop()
+        self._whereabouts = Whereabouts(lambda: self._ue.way, self.move) if profile.local_host is None else None
         self._media.begin()
         self._is_open = True
         return self
@@ -130,12 +152,13 @@ class Phone:
             if self.registration is not None:
                 await self._ask_to_deregister(timeout_s=5.0)
         finally:
+            self._stay()
             for call in list(self.calls.values()):
                 call.close()
             await self._driver.close()
             await asyncio.to_thread(self._media.close)
-            if isinstance(self._isim, StoredIsim):
-                self._isim.close()
+            if self._opened is not None:
+                await asyncio.to_thread(self._opened.close)
         if self._crash is not None:
             raise self._crash
 
@@ -151,7 +174,7 @@ class Phone:
         if self.profile.security == "ipsec":
             expect_way(self.profile)
         self._trouble = None
-        with self._watch(Registered, RegistrationFailed) as watch:
+        with self.watch(Registered, RegistrationFailed) as watch:
             self.do(self._ue.register)
             event = await watch.first()
         if isinstance(event, RegistrationFailed):
@@ -160,45 +183,94 @@ class Phone:
         assert isinstance(event, Registered)
         return event
 
-    async def deregister(self) -> None:
-        """Ends all calls and takes the own contact out of the network (TS 24.229 5.1.1.6)."""
+    def move(self, local_host: str | None = None) -> None:
+        """The own address has changed, to this one or to whatever routes say: calls end, a new registration begins.
+
+        `until(Registered)` waits for it. Where neither this nor the profile names an address, the phone notices itself.
+        """
+        self._expect_open()
+        if local_host is not None:
+            self._stay()
+        self._driver.leave(local_host or self.profile.local_host)  # before any association goes
+        self.do(self._ue.moved)
+
+    def _stay(self) -> None:
+        """From now on the address changes when somebody says so."""
+        if self._whereabouts is not None:
+            self._whereabouts.close()
+
+    async def deregister(self, *, everywhere: bool = False) -> None:
+        """Ends all calls and takes the own contact out of the network (TS 24.229 5.1.1.6).
+
+        With `everywhere` the contacts of all devices of the user, where the network lets one of them do that.
+        """
         self._expect_open()
         if self.registration is None:
             raise StateError("This phone is not registered, so there is nothing to end; call register() first.")
-        await self._ask_to_deregister(timeout_s=None)
+        await self._ask_to_deregister(timeout_s=None, everywhere=everywhere)
 
     async def _settle(self) -> None:
         """Who leaves with an answer to a challenge under way may be registered in a moment, and must not stay so."""
         if self._is_proving:
-            with self._watch(Registered, RegistrationFailed) as watch, contextlib.suppress(TimeoutError):
+            with self.watch(Registered, RegistrationFailed) as watch, contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(watch.first(), SETTLE_S)
 
-    async def _ask_to_deregister(self, timeout_s: float | None) -> None:
-        with self._watch(Deregistered) as watch:
-            self.do(self._ue.deregister)
+    async def _ask_to_deregister(self, timeout_s: float | None, *, everywhere: bool = False) -> None:
+        with self.watch(Deregistered) as watch:
+            self.do(partial(self._ue.deregister, everywhere=everywhere))
             try:
                 await asyncio.wait_for(watch.first(), timeout_s)
             except TimeoutError:
                 self.registration = None
                 _log.warning("the network did not confirm the deregistration; it keeps %s till it expires", self.name)
 
-    async def call(self, target: str) -> Call:
+    async def call(self, target: str, *, identity: str | None = None) -> Call:
         """Calls a number, a user of the home domain or a SIP address; returns at once, see `Call.answered`.
 
-        Raises StateError where the phone is not registered, ParseError where `target` is no address.
+        `identity` is which of `registration.impus` calls, the default one where none is said. Raises StateError where
+        the phone is not registered or may not call so, ParseError where `target` is no address.
         """
         self._expect_open()
-        key, effects = self._ue.call(target, self._driver.now())
+        key, effects = self._ue.call(target, self._driver.now(), identity=identity)
         call = self.calls[key] = Call(self, key, "outgoing", target)
         self._driver.perform(effects)
         return call
 
+    def emergency(self) -> Phone:
+        """A second phone beside this one, to be used likewise, that calls the profile's test PSAP and nobody else.
+
+        It raises ProfileError where the profile names none (TS 24.229 5.1.6).
+        """
+        profile = replace(self.profile, emergency=True, local_port=0)
+        parts: dict[str, Any] = {"isim": self._isim, "password": self._password, "audio": self.audio}
+        return Phone(profile, **parts, trace=self.trace, name=f"{self.name}-sos")
+
     async def incoming(self, timeout: float | None = None) -> Call:
         """The next call that comes in and is still there. Raises TimeoutError."""
         while True:
-            call = await _within(timeout, self._incoming.get(), "no call came in")
+            call = await within(timeout, self._incoming.get(), "no call came in")
             if call.state != "ended":
                 return call
+
+    async def text(self, target: str, body: str) -> TextDelivered:
+        """Sends a text to a number, a user of the home domain or a SIP address; returns once it is taken.
+
+        Raises TextRejected, NetworkError, TextTooLong, StateError where the phone is not registered, and ParseError
+        where `target` is no address.
+        """
+        self._expect_open()
+        key, effects = self._ue.text(target, body, self._driver.now())
+        with self.watch(TextDelivered, TextFailed, text=key) as watch:
+            self._driver.perform(effects)
+            event = await watch.first()
+        if isinstance(event, TextFailed):
+            raise text_error(event)
+        assert isinstance(event, TextDelivered)
+        return event
+
+    async def incoming_text(self, timeout: float | None = None) -> TextReceived:
+        """The next text that comes in, or has come in and was not asked for yet. Raises TimeoutError."""
+        return await within(timeout, self._texts.get(), "no text came in")
 
     # Sees -------------------------------------------------------------------------------------------------------------
 
@@ -207,37 +279,20 @@ class Phone:
         """Whether the network holds our contact."""
         return self.registration is not None
 
-    def on(self, listener: Callable[[Event], None]) -> Callable[[], None]:
-        """Calls `listener` with every event; gives a function that ends that."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
-
-    async def events(self) -> AsyncIterator[Event]:
-        """Every event from now on, without end."""
-        queue: asyncio.Queue[Event] = asyncio.Queue()
-        stop = self.on(queue.put_nowait)
-        try:
-            while True:
-                yield await queue.get()
-        finally:
-            stop()
-
-    async def until(self, kind: type[E], timeout: float | None = None) -> E:
-        """The next event of this kind. Raises TimeoutError."""
-        with self._watch(kind) as watch:
-            event = await _within(timeout, watch.first(), f"{kind.__name__} did not happen")
-        assert isinstance(event, kind)
-        return event
-
     @property
-    def associations(self) -> list[Counted]:
-        """The security associations with the P-CSCF, and how many packets went through each."""
-        return self._driver.protection.counted()
+    def associations(self) -> list[Lifespan]:
+        """The security associations with the P-CSCF: since when they are there, and what has passed each."""
+        return self._driver.associations
 
     def ladder(self, *, width: int = 120, colour: bool = False) -> str:
-        """What crossed the network so far, drawn: at most `width` columns, with `colour` in ANSI codes."""
+        """What crossed the network so far, drawn: at most `width` columns, with `colour` in ANSI codes.
+
+        Below it stand the security associations, where there were any.
+        """
         pcscf = self.profile.pcscf_endpoint
-        return draw(self.trace, names={pcscf.host: "p-cscf"} if pcscf else None, width=width, colour=colour)
+        drawn = draw(self.trace, names={pcscf.host: "p-cscf"} if pcscf else None, width=width, colour=colour)
+        associations = self.trace.association_table()
+        return f"{drawn}\n\n{associations}" if associations else drawn
 
     def now(self) -> float:
         """The phone's clock, in seconds, on which its events are stamped."""
@@ -259,7 +314,9 @@ class Phone:
         """The media thread. For `Call`."""
         return self._media
 
-    async def _authenticate(self, question: Authenticate) -> Outcome | None:
+    async def _authenticate(self, question: Authenticate) -> Outcome | NoAnswer | None:
+        if isinstance(self._isim, Card):
+            return await asyncio.to_thread(self._isim.authenticate, question.rand, question.autn)
         return None if self._isim is None else self._isim.authenticate(question.rand, question.autn)
 
     async def _open_media(self, question: OpenMedia) -> Address | None:
@@ -280,6 +337,10 @@ class Phone:
             case CallIncoming():
                 call = self.calls[event.call] = Call(self, event.call, "incoming", event.remote)
                 self._incoming.put_nowait(call)
+            case TextReceived():
+                if self._texts.full():
+                    self._texts.get_nowait()
+                self._texts.put_nowait(event)
         key = getattr(event, "call", None)
         if key is not None and (call_of := self.calls.get(key)) is not None:
             call_of.apply(event)
@@ -287,8 +348,7 @@ class Phone:
                 del self.calls[key]
                 if (unused := self._ports.pop(key, None)) is not None:
                     self._media.release(unused)
-        for listener in list(self._listeners):
-            listener(event)
+        self.tell(event)
 
     def _note_trouble(self, error: ImsPhoneError) -> None:
         """The driver could not ask the world (a busy port, a name that leads nowhere): the reason behind a failure."""
@@ -297,8 +357,7 @@ class Phone:
     def _note_crash(self, error: Exception) -> None:
         """A bug of ours cost an input: who waits for its outcome must not wait for ever."""
         self._crash = self._crash or error
-        for watch in self._watches:
-            watch.fail(error)
+        self.fail(error)
 
     def _measured(self, key: str, figures: dict[str, float]) -> None:
         """From the media thread, once a second."""
@@ -312,57 +371,3 @@ class Phone:
     def _expect_open(self) -> None:
         if not self._is_open:
             raise StateError("This phone is closed; use it inside `async with Phone(profile) as phone:`.")
-
-    def _watch(self, *kinds: type[Event]) -> _Watch:
-        return _Watch(self, kinds)
-
-
-class _Watch:
-    """Listens for the first event of some kinds while a `with` lasts, so that none can slip by."""
-
-    def __init__(self, phone: Phone, kinds: tuple[type[Event], ...]) -> None:
-        self._phone = phone
-        self._kinds = kinds
-        self._found: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
-
-    def __enter__(self) -> Self:
-        self._stop = self._phone.on(self._hear)
-        self._phone._watches.add(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop()
-        self._phone._watches.discard(self)
-        self._found.cancel()
-
-    def fail(self, error: Exception) -> None:
-        """No event will come."""
-        if not self._found.done():
-            self._found.set_exception(error)
-
-    def _hear(self, event: Event) -> None:
-        is_final = not isinstance(event, RegistrationFailed) or event.is_final
-        if isinstance(event, self._kinds) and is_final and not self._found.done():
-            self._found.set_result(event)
-
-    async def first(self) -> Event:
-        return await self._found
-
-
-async def _within(timeout_s: float | None, awaited: Coroutine[Any, Any, T], what: str) -> T:
-    """Its result, or TimeoutError with a sentence."""
-    try:
-        return await asyncio.wait_for(awaited, timeout_s)
-    except TimeoutError:
-        raise TimeoutError(f"{what} within {timeout_s:g} s") from None
-
-
-def registration_error(event: RegistrationFailed) -> RegistrationRejected | AuthenticationError | NetworkError:
-    """The error that stands for a registration that failed for good."""
-    if event.cause == "authentication":
-        return AuthenticationError(event.sentence)
-    if event.cause == "rejected" and event.status is not None:
-        return RegistrationRejected(
-            event.status, event.reason, explanation=event.sentence, retry_after_s=event.retry_after_s
-        )
-    return NetworkError(event.sentence, event.tried)

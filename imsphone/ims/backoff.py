@@ -15,7 +15,7 @@ from imsphone.machine import Ids
 
 _BASE_S = 30.0
 _MOST_S = 1800.0
-_QUICK = 3
+_QUICK = 8
 
 
 def pause_s(failures: int, ids: Ids) -> float:
@@ -25,16 +25,78 @@ def pause_s(failures: int, ids: Ids) -> float:
 
 
 def quick_pause_s(failures: int, ids: Ids) -> float:
-    """Seconds after so many failures to come back to a P-CSCF that was there a moment ago: 1–2, 2–4, 4–8.
+    """Seconds after so many failures to come back to a P-CSCF that was there a moment ago: 1–2, 2–4, then 4–8.
 
     Where a port is closed (and only there) somebody answered that the program behind it is gone, which is what a
-    restart looks like; half a minute would be long for that. From the fourth failure on it is `pause_s`.
+    restart looks like; half a minute would be long for that. From the ninth failure on, when it has been gone for
+    about 40 s, it is `pause_s`.
     """
     if failures > _QUICK:
         return pause_s(failures - _QUICK, ids)
-    return (1 << failures) * (0.5 + ids.number(16) / (1 << 17))
+    return (1 << min(failures, 3)) * (0.5 + ids.number(16) / (1 << 17))
 
 
 def refresh_after_s(expires_s: int) -> float:
     """Seconds after a grant: 600 before the end if it is more than 1200 away, else half (TS 24.229 5.1.1.4.1)."""
     return expires_s - 600 if expires_s > 1200 else expires_s / 2
+
+
+class Schedule:
+    """When a registration has to act: `next_at` is its next REGISTER, `end_at` the moment when the network forgets us.
+
+    `not_before` is until when the network wants no REGISTER (Retry-After).
+    """
+
+    def __init__(self, ids: Ids) -> None:
+        self._ids = ids
+        self._failures = 0  # of refreshes in a row
+        self._rounds = 0  # whole rounds over all P-CSCFs that brought nothing
+        self.not_before = 0.0
+        self.next_at: float | None = None
+        self.end_at: float | None = None
+
+    def is_due(self, now: float) -> bool:
+        """Whether it is time for one of the two."""
+        return any(at is not None and now >= at for at in (self.next_at, self.end_at))
+
+    def has_ended(self, now: float) -> bool:
+        """Whether the network has forgotten us."""
+        return self.end_at is not None and now >= self.end_at
+
+    def start(self) -> None:
+        """An initial registration begins."""
+        self._failures = 0
+        self.next_at = self.end_at = None
+
+    def grant(self, expires_s: int, now: float) -> None:
+        """The network holds us for so long."""
+        self._failures = self._rounds = 0
+        self.shorten(expires_s, now)
+
+    def shorten(self, expires_s: int, now: float) -> None:
+        """The network wants to hear from us within so long (TS 24.229 5.1.1.5A)."""
+        self.end_at, self.next_at = now + expires_s, now + refresh_after_s(expires_s)
+
+    def put_off(self, retry_after_s: int | None, now: float) -> None:
+        """A refresh failed (RFC 5626 4.5: doubled for the first failure already)."""
+        self._failures += 1
+        self._later(self._failures, retry_after_s, now)
+
+    def rest(self, retry_after_s: int | None, now: float, *, is_quick: bool) -> None:
+        """A whole round failed; `is_quick` where the P-CSCF was there a moment ago and its port is closed now."""
+        self._rounds += 1
+        self.end_at = None
+        if is_quick:
+            self.not_before, self.next_at = 0.0, now + quick_pause_s(self._rounds, self._ids)
+        else:
+            self._later(self._rounds, retry_after_s, now)
+
+    def stop(self) -> None:
+        """There is nothing to keep up any more."""
+        self._rounds = 0
+        self.next_at = self.end_at = None
+
+    def _later(self, failures: int, retry_after_s: int | None, now: float) -> None:
+        """After a while that grows, and not before the network's Retry-After."""
+        self.not_before = now + (retry_after_s or 0)
+        self.next_at = max(now + pause_s(failures, self._ids), self.not_before)

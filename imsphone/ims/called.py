@@ -42,7 +42,9 @@ class IncomingCall(Session):
     def __init__(self, agent: Agent, binding: Binding, key: str, transaction: ServerTransaction) -> None:
         request = transaction.request
         caller = asserted_identity(request) or request.from_
-        super().__init__(agent, binding.flow, key, str(caller.uri))
+        called = [str(one.uri.bare()) for one in request.addresses("P-Called-Party-ID")]
+        impu = next((one for one in called if one in binding.impus), binding.impu)
+        super().__init__(agent, binding.flow, key, str(caller.uri), impu)
         self.invite = transaction
         self._caller = caller
         self._phase = "opening"
@@ -135,6 +137,11 @@ class IncomingCall(Session):
     def _object(self, *_: Any) -> list[Effect]:
         raise StateError(f"this call is {self.state}: only one that rings here is answered or rejected")
 
+    def cut(self, now: float, reason: str) -> list[Effect]:
+        self._reliable.stop()
+        told = super().cut(now, reason)
+        return told if self.leg else []  # who was not told of the call need not hear of its end
+
     # Ringing ----------------------------------------------------------------------------------------------------------
 
     def _ring(self, result: Any, now: float) -> list[Effect]:
@@ -159,7 +166,7 @@ class IncomingCall(Session):
         if self._is_reliable and not self._reliable.is_acknowledged:
             return []  # it is repeated anyway
         body = self._description if self._is_reliable and not self._is_described else b""
-        ringing = agent.answer(request, 180, tag=self.key, flow=self.flow, body=body)
+        ringing = agent.answer(request, 180, tag=self.key, contact=self.contact, body=body)
         if self._is_reliable:
             self._is_described = True
             self._reliable.send(ringing, now)
@@ -180,7 +187,7 @@ class IncomingCall(Session):
             body = self._try_answer(leg.negotiation, request) if self._is_sdp(request) else None
             if body is None:
                 return [*self._answer(transaction, 488, now), *self._move("acknowledged", now)]
-        response = self._agent.answer(request, 200, flow=self.flow if body else None, body=body or b"")
+        response = self._agent.answer(request, 200, contact=self.contact if body else "", body=body or b"")
         return [*self._agent.transactions.respond(transaction, response, now), *self._move("acknowledged", now)]
 
     # Answering --------------------------------------------------------------------------------------------------------
@@ -197,7 +204,7 @@ class IncomingCall(Session):
         assert self.leg is not None
         self._phase, self._expires_at = "active", None
         body = b"" if self._is_described else self._description
-        response = self._agent.answer(self.invite.request, 200, tag=self.key, flow=self.flow, body=body)
+        response = self._agent.answer(self.invite.request, 200, tag=self.key, contact=self.contact, body=body)
         self._reliable.stop()
         effects = self._agent.transactions.respond(self.invite, response, now)
         self._dialog.is_confirmed = True

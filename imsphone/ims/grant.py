@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from imsphone.ims.agent import Binding
 from imsphone.machine import Flow
+from imsphone.sip.fields import NameAddr
 from imsphone.sip.message import Response
 from imsphone.sip.uri import Uri
 
@@ -25,17 +26,18 @@ def binding_of(response: Response, flow: Flow, impu: str) -> Binding:
     return Binding(flow, impus[0], impus, route, paths, _seconds(response.via.params.get("keep")))
 
 
-def granted_s(response: Response, is_own: Callable[[Uri], bool], asked_s: int) -> int:
-    """The seconds for our own contact, 0 where the network holds none; other devices may stand beside it."""
+def own_contact(response: Response, is_own: Callable[[Uri], bool]) -> NameAddr | None:
+    """Our own contact among those of other devices, None where the network names none of ours."""
+    return next((contact for contact in response.contacts if is_own(contact.uri)), None)
+
+
+def granted_s(response: Response, own: NameAddr | None, asked_s: int) -> int:
+    """The seconds for our own contact, 0 where the network holds only those of others."""
+    if own is None and response.contacts:
+        return 0
+    seconds = _seconds(own.params.get("expires")) if own is not None else None
     default = response.expires if response.expires is not None else asked_s
-    contacts = response.contacts
-    if not contacts:
-        return default
-    for contact in contacts:
-        if is_own(contact.uri):
-            seconds = _seconds(contact.params.get("expires"))
-            return default if seconds is None else seconds
-    return 0
+    return default if seconds is None else seconds
 
 
 def _seconds(text: str | None) -> int | None:

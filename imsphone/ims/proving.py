@@ -1,7 +1,8 @@
 """The part of a registration from a challenge to its answer, and what is to be agreed on meanwhile (TS 24.229 5.1.1.5).
 
 401 ─▶ what of IPsec? ─▶ the SIM ─┬▶ success ─▶ Protect ─▶ REGISTER, inside
-        │ nothing usable          └▶ invalid ─▶ REGISTER with new ends, as before
+        │ nothing usable          │                        └ silence ─▶ what has passed? ─▶ why
+        │                         └▶ invalid ─▶ REGISTER with new ends, as before
         └▶ once more with a new Call-ID, or in the clear where the profile lets us, or no registration
 420, 421, 494 ─▶ the same, where they speak of the agreement (RFC 3329 2.3.1)
 """
@@ -14,6 +15,10 @@ from imsphone.events import Challenged
 from imsphone.ims.agent import Agent
 from imsphone.ims.authentication import Authentication, GiveUp
 from imsphone.ims.explain import Setback
+from imsphone.ims.register import Register
+from imsphone.ims.silence import silence_inside
+from imsphone.ipsec.sa import Associations, Inspect
+from imsphone.ipsec.shield import Passed
 from imsphone.machine import Ask, Effect, Flow, Tell
 from imsphone.sip.message import Response
 from imsphone.usim.aka import AkaSuccess
@@ -27,6 +32,7 @@ class Proving:
     def __init__(self, agent: Agent) -> None:
         self.state = "idle"
         self._agent = agent
+        self._register = Register(agent)
         self._proof = Authentication(agent.identity, agent.ids, agent.password)
         self._security = agent.security
         self._purpose: Literal["initial", "refresh", "removal"] = "initial"
@@ -35,9 +41,6 @@ class Proving:
         self._tried: list[str] = []
 
     # What the registration does with it -------------------------------------------------------------------------------
-
-    def _name_anew(self) -> None:
-        raise NotImplementedError
 
     def _begin(self, now: float) -> list[Effect]:
         raise NotImplementedError
@@ -52,6 +55,9 @@ class Proving:
         raise NotImplementedError
 
     def _fail(self, setback: Setback, now: float) -> list[Effect]:
+        raise NotImplementedError
+
+    def _look_elsewhere(self, setback: Setback, now: float) -> list[Effect]:
         raise NotImplementedError
 
     # 401 --------------------------------------------------------------------------------------------------------------
@@ -96,6 +102,17 @@ class Proving:
         lack = self._security.refused(response) if self._purpose == "initial" else ""
         return self._disagree(lack, response, now) if lack else self._refuse(response, now)
 
+    def _wonder(self, silent: Associations) -> list[Effect]:
+        """Nothing answers inside new associations: what has passed them tells which way is shut."""
+        self.state = "wondering"
+        self._asked = Ask(Inspect(silent), ABOUT)
+        return [self._asked]
+
+    def _judge(self, result: Any, now: float) -> list[Effect]:
+        """The world has counted, or cannot."""
+        passed = result if isinstance(result, Passed) else Passed()
+        return self._look_elsewhere(silence_inside(passed, self._tried), now)
+
     def _disagree(self, lack: str, response: Response | None, now: float) -> list[Effect]:
         """No IPsec: once more from the start (5.1.1.5.1), then in the clear if the profile lets us, or not at all."""
         setback = Setback.of("rejected", lack, response)
@@ -103,7 +120,7 @@ class Proving:
             return self._put_off(setback, now)
         if self._purpose == "removal" or not self._security.begins_again():
             return self._fail(setback, now)
-        self._name_anew()
+        self._register.name_anew()
         return [Tell(setback.told(now, self._tried, is_final=False)), *self._begin(now)]
 
     def _give_up(self, verdict: GiveUp, response: Response | None, now: float) -> list[Effect]:

@@ -133,6 +133,15 @@ class Known:
                 gone = Sighting("gone", "")
         return held or gone
 
+    def gruus(self, is_own: Callable[[Uri], bool]) -> list[tuple[str, str, str]]:
+        """Each identity that holds our contact, with the public and temporary GRUU that name it (RFC 5628)."""
+        return [
+            (registration.aor, contact.pub_gruu, contact.temp_gruu)
+            for registration in self.registrations.values()
+            for contact in registration.contacts
+            if contact.state == "active" and contact.pub_gruu and _is(contact.uri, is_own)
+        ]
+
     def as_json(self, is_own: Callable[[Uri], bool]) -> tuple[dict[str, Any], ...]:
         """The same as plain values, for an event."""
         return tuple(
@@ -146,6 +155,7 @@ class Known:
                         "event": contact.event,
                         "expires_s": contact.expires_s,
                         "is_ours": _is(contact.uri, is_own),
+                        "gruu": contact.pub_gruu,
                     }
                     for contact in registration.contacts
                 ],

@@ -9,6 +9,7 @@
     waiting: no P-CSCF of the round helped, and somebody wants to be registered all the same: the next round comes later
 
 With IPsec the answer to the 401 leaves inside the associations that the world has set up meanwhile (`ims.security`).
+Where only silence comes back, the phone is "wondering" till the world has said what passed them.
 
 A refresh that fails costs nothing at first: the network holds our contact until it expires, so the phone tries again,
 later each time (RFC 5626 4.5). Only then, or on 403 and 404, is the registration gone.
@@ -16,21 +17,22 @@ later each time (RFC 5626 4.5). Only then, or on 403 and 404, is the registratio
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from imsphone.errors import StateError
 from imsphone.events import Deregistered, Registered, Registering
-from imsphone.ims import explain
+from imsphone.ims import emergency, explain
 from imsphone.ims.agent import Agent, Binding
-from imsphone.ims.backoff import pause_s, quick_pause_s, refresh_after_s
+from imsphone.ims.backoff import Schedule
 from imsphone.ims.explain import Setback
-from imsphone.ims.grant import binding_of, granted_s
+from imsphone.ims.grant import binding_of, granted_s, own_contact
 from imsphone.ims.moves import moves, take
 from imsphone.ims.proving import ABOUT, Proving
 from imsphone.ims.reginfo import Sighting
 from imsphone.ipsec.sa import Protect
 from imsphone.machine import Ask, Effect, Flow, Resolve, Tell
-from imsphone.profile import Endpoint
+from imsphone.profile import Endpoint, endpoint
 from imsphone.sip.client import ClientTransaction
 from imsphone.sip.message import Response
 
@@ -40,6 +42,7 @@ idle       discover object   .        .       .       .      .        .      .  
 resolving  object   abandon  choose   .       .       .      .        .      .       .       .        .       .    .
 requesting object   postpone .        grant   examine longer try_next agree  refuse  .       expire   .       .    .
 proving    object   postpone .        .       .       .      .        .      .       prove   expire   guarded .    .
+wondering  object   postpone .        .       .       .      .        .      .       judge   expire   .       .    .
 registered refresh  remove   .        .       .       .      .        .      .       .       wake     .       look anew
 waiting    discover abandon  .        .       .       .      .        .      .       .       discover .       .    .
 """)
@@ -50,35 +53,36 @@ _KINDS |= dict.fromkeys((420, 421, 494), "unsafe")
 _GONE = (403, 404)  # after these the network holds no contact of ours, also in a refresh
 
 _PROBATION_S = 30  # RFC 3680 4.3: where the network names no time
-_LONGER_TIMES = 2  # how often a 423 may raise the expiry
 
 
 class Registration(Proving):
-    """One identity, one contact, one P-CSCF at a time; `binding` is what the network holds of us, if anything."""
+    """One identity, one contact, one P-CSCF at a time; `binding` is what the network holds of us, if anything.
 
-    def __init__(self, agent: Agent) -> None:
+    It is refreshed as long as it `is_wanted`.
+    """
+
+    def __init__(self, agent: Agent, is_wanted: Callable[[], bool]) -> None:
         super().__init__(agent)
+        self.is_wanted = is_wanted
         self.binding: Binding | None = None
+        self.leaves_everywhere = False  # a deregistration takes the user's other devices along
         self._is_leaving = False  # the user asked to leave while a REGISTER was under way
         self._shown = str(agent.impu)  # the default identity once the network has named it (5.1.1.1A)
         self._transaction: ClientTransaction | None = None
-        self._call_id = self._tag = ""
-        self._cseq = 0
-        self._expires_s = 0
-        self._raised = 0
-        self._failures = 0
-        self._rounds = 0  # whole rounds over all P-CSCFs that brought nothing
         self._was_granted = False  # so that it is to be kept up until the user leaves or the network refuses
         self._was_redirected = False
-        self._not_before = 0.0  # until then the network wants no REGISTER (Retry-After)
-        self._next_at: float | None = None  # the next refresh, or the next try
-        self._end_at: float | None = None  # when the network forgets us
+        self._schedule = Schedule(agent.ids)
 
     @property
     def deadline(self) -> float | None:
         """When `tick` is due."""
-        times = (self._next_at, self._end_at, self._security.deadline)
+        times = (self._schedule.next_at, self._schedule.end_at, self._security.deadline)
         return min((at for at in times if at is not None), default=None)
+
+    @property
+    def way(self) -> Flow | None:
+        """The way to the P-CSCF that is used or tried."""
+        return self.binding.flow if self.binding else self._flows[0] if self._flows else None
 
     # Inputs -----------------------------------------------------------------------------------------------------------
 
@@ -87,7 +91,10 @@ class Registration(Proving):
         return self._move("register", now)
 
     def deregister(self, now: float) -> list[Effect]:
-        """Takes our contact out (TS 24.229 5.1.1.6). Raises StateError where there is none."""
+        """Takes our contact out (TS 24.229 5.1.1.6), with `leaves_everywhere` all of the user's.
+
+        Raises StateError where there is none.
+        """
         return self._move("leave", now)
 
     def answer(self, ask: Ask, result: Any, now: float) -> list[Effect]:
@@ -123,11 +130,22 @@ class Registration(Proving):
         """The network lost us, or the way to it is broken: an initial registration, at once."""
         return self._move("lost", now)
 
+    def moved(self, now: float, *, is_leaving: bool = False) -> list[Effect]:
+        """The own address is another, and nothing comes or goes on the old one. `is_leaving`: the user is, too.
+
+        From the new one at once, whatever was under way; who was about to leave has left, as far as can be said.
+        """
+        if self.state == "idle":
+            return []
+        released = self._security.end()
+        if is_leaving or self._is_leaving or self._purpose == "removal":
+            return [*released, *self._leave(now)]
+        return [*released, *self._start_over(now)]
+
     def tick(self, now: float) -> list[Effect]:
         """The deadline has come."""
         effects = self._security.tick(now)
-        is_due = any(at is not None and now >= at for at in (self._next_at, self._end_at))
-        return effects + self._move("alarm", now) if is_due else effects
+        return effects + self._move("alarm", now) if self._schedule.is_due(now) else effects
 
     def _move(self, name: str, *arguments: Any) -> list[Effect]:
         return take(MOVES, self, self.state, name, *arguments)
@@ -140,24 +158,18 @@ class Registration(Proving):
         raise StateError(f"a registration of {self._agent.identity.impu} is under way: wait for its end")
 
     def _discover(self, now: float) -> list[Effect]:
-        """P-CSCF discovery: the profile names one, or DNS of the home domain does (TS 24.229 9.2.1)."""
+        """P-CSCF discovery: the profile (or the card) names some, or DNS of the home domain does (TS 24.229 9.2.1)."""
         agent = self._agent
-        self._name_anew()
+        self._register.start()
         self._security.start()
+        self._schedule.start()
         self._purpose, self._is_leaving = "initial", False
-        self._expires_s, self._raised, self._failures = agent.profile.expires_s, 0, 0
         self._flows, self._tried = [], []
-        self._next_at = self._end_at = None
         host, port = agent.profile.pcscf_endpoint or Endpoint(agent.identity.home_domain, None)
         self.state = "resolving"
         transport = agent.profile.transport or ("UDP" if self._security.is_wanted else None)
-        self._asked = Ask(Resolve(host, port, transport), ABOUT)
+        self._asked = Ask(Resolve(host, port, transport, tuple(map(endpoint, agent.profile.other_pcscfs))), ABOUT)
         return [self._asked]
-
-    def _name_anew(self) -> None:
-        """An initial registration, or the same once more with or without IPsec: it has a new Call-ID (5.1.1.5.1)."""
-        ids = self._agent.ids
-        self._call_id, self._tag, self._cseq = ids.call_id(), ids.tag(), 0
 
     def _refresh(self, now: float) -> list[Effect]:
         self._purpose = "refresh"
@@ -166,7 +178,10 @@ class Registration(Proving):
         return self._send(now)
 
     def _remove(self, now: float) -> list[Effect]:
-        self._purpose, self._expires_s = "removal", 0
+        if self._agent.profile.emergency:  # 5.1.6.6: it is left to expire
+            return self._leave(now)
+        self._purpose = "removal"
+        self._register.remove(is_for_all=self.leaves_everywhere)
         self._proof.again()
         self._security.renew()
         return self._send(now)
@@ -182,7 +197,8 @@ class Registration(Proving):
     # REGISTER ---------------------------------------------------------------------------------------------------------
 
     def _choose(self, result: Any, now: float) -> list[Effect]:
-        self._flows = [flow for flow in result if isinstance(flow, Flow)] if isinstance(result, tuple | list) else []
+        found = [flow for flow in result if isinstance(flow, Flow)] if isinstance(result, tuple | list) else []
+        self._flows = [flow for flow in found if emergency.may_ask(self._agent.profile, flow)]
         if not self._flows:
             host = self._agent.profile.pcscf or self._agent.identity.home_domain
             return self._rest(explain.no_address(host), now)
@@ -196,18 +212,10 @@ class Registration(Proving):
     def _send(self, now: float) -> list[Effect]:
         agent, plain = self._agent, self._flows[0]
         flow = self._security.way(plain)
-        self._cseq += 1
-        request = agent.register(
-            self._security.contact(plain),
-            call_id=self._call_id,
-            tag=self._tag,
-            cseq=self._cseq,
-            expires_s=self._expires_s,
-            authorization=self._proof.authorization,
-            is_protected=self.binding is not None or flow != plain,
-        )
+        is_known = self.binding is not None or flow != plain
+        request = self._register.next(self._security.contact(plain), self._proof.authorization, is_known=is_known)
         self.state = "requesting"
-        self._next_at = None
+        self._schedule.next_at = None
         self._transaction, effects = agent.transactions.request(request, flow, now, mark=self, asks_keep=True)
         return [*effects, Tell(Registering(at=now, impu=self._shown))]
 
@@ -215,16 +223,17 @@ class Registration(Proving):
 
     def _longer(self, response: Response, now: float) -> list[Effect]:
         """423: at least Min-Expires, same Call-ID, CSeq one up (TS 24.229 5.1.1.2.1, RFC 3261 10.2.8)."""
-        least_s = response.number("Min-Expires")
-        if self._purpose == "removal" or least_s is None or least_s <= self._expires_s or self._raised >= _LONGER_TIMES:
-            return self._refuse(response, now)
-        self._expires_s = least_s
-        self._raised += 1
-        return self._send(now)
+        return self._send(now) if self._register.is_longer(response) else self._refuse(response, now)
 
     def _try_next(self, answer: Response | str, now: float) -> list[Effect]:
         """The network has troubles, or says nothing."""
+        if answer == "timeout" and self._security.candidate is not None:
+            return self._wonder(self._security.candidate)
         setback = explain.failure(answer, self._tried, is_inside=self._security.candidate is not None)
+        return self._look_elsewhere(setback, now)
+
+    def _look_elsewhere(self, setback: Setback, now: float) -> list[Effect]:
+        """This P-CSCF did not help."""
         if self._purpose == "refresh":
             return self._put_off(setback, now)
         if self._purpose == "initial" and not self._is_leaving:
@@ -243,30 +252,24 @@ class Registration(Proving):
         """A refresh failed: the contact stands until it expires (TS 24.229 5.1.1.4), so later again."""
         self.state = "registered"
         released = self._security.failed()
-        self._failures += 1  # RFC 5626 4.5: doubled for the first failure already
-        self._next_at = self._later(self._failures, setback, now)
+        self._schedule.put_off(setback.retry_after_s, now)
         told = Tell(setback.told(now, self._tried, is_final=False))
         return [*released, told, *self._remove(now)] if self._is_leaving else [*released, told]
-
-    def _later(self, failures: int, setback: Setback, now: float) -> float:
-        """When to try again: after a while that grows, and not before the network's Retry-After."""
-        self._not_before = now + (setback.retry_after_s or 0)
-        return max(now + pause_s(failures, self._agent.ids), self._not_before)
 
     def _rest(self, setback: Setback, now: float) -> list[Effect]:
         """No P-CSCF helps now: where the registration is to be kept up, the whole round again later."""
         if self._is_leaving or not (self._agent.profile.keep_trying or self._was_granted):
             return self._fail(setback, now)
-        self._rounds += 1
-        self.state, self.binding, self._end_at = "waiting", None, None
-        if self._was_granted and setback.cause == "unreachable":
-            self._not_before = 0.0
-            self._next_at = now + quick_pause_s(self._rounds, self._agent.ids)
-        else:
-            self._next_at = self._later(self._rounds, setback, now)
+        self.state, self.binding = "waiting", None
+        is_quick = self._was_granted and setback.cause == "unreachable"
+        self._schedule.rest(setback.retry_after_s, now, is_quick=is_quick)
         return [Tell(setback.told(now, self._tried, is_final=False))]
 
     def _refuse(self, response: Response, now: float) -> list[Effect]:
+        if self._register.is_for_all:  # then at least our own (RFC 3261 10.2.2)
+            self._register.remove(is_for_all=False)
+            setback = Setback.of("rejected", explain.NOT_FOR_ALL, response)
+            return [Tell(setback.told(now, self._tried, is_final=False)), *self._send(now)]
         if self._purpose == "removal" and response.status in _GONE:
             return self._leave(now)
         setback = explain.refusal(self._agent.identity, response, self._proof)
@@ -280,16 +283,17 @@ class Registration(Proving):
         if self._purpose == "removal":
             return self._leave(now)
         impu = str(self._agent.impu)
-        expires_s = granted_s(response, self._agent.is_own_contact, self._expires_s)
+        own = own_contact(response, self._agent.is_own_contact)
+        expires_s = granted_s(response, own, self._register.expires_s)
         if expires_s == 0:
             return self._fail(explain.no_contact(impu, response), now)
+        if own is not None:
+            self._agent.gruus.granted(impu, own.params)
         prolonged = self._security.granted(now + expires_s, now)
         self.binding = binding = binding_of(response, self._security.way(self._flows[0]), impu)
         self.state, self._shown = "registered", binding.impu
-        self._failures = self._rounds = 0
         self._was_granted, self._was_redirected = True, False
-        self._end_at = now + expires_s
-        self._next_at = now + refresh_after_s(expires_s)
+        self._schedule.grant(expires_s, now)
         told = Tell(
             Registered(
                 at=now,
@@ -308,8 +312,7 @@ class Registration(Proving):
     def _look(self, sighting: Sighting, now: float) -> list[Effect]:
         if sighting.fate == "held":
             if sighting.event == "shortened" and sighting.expires_s is not None:  # 5.1.1.5A: prove yourself sooner
-                self._end_at = now + sighting.expires_s
-                self._next_at = now + refresh_after_s(sighting.expires_s)
+                self._schedule.shorten(sighting.expires_s, now)
             return []
         if sighting.event in ("deactivated", "expired"):  # 5.1.1.7: once more from the start
             return self._anew(now)
@@ -318,36 +321,48 @@ class Registration(Proving):
         self._reset()
         self._was_granted = sighting.event == "probation"
         if sighting.event == "probation":  # RFC 3680 4.3: later again
-            self.state, self._next_at = "waiting", now + (sighting.retry_after_s or _PROBATION_S)
+            self.state, self._schedule.next_at = "waiting", now + (sighting.retry_after_s or _PROBATION_S)
         return [told]  # rejected, unregistered: not before the user asks
 
     def _anew(self, now: float) -> list[Effect]:
-        told = Tell(Deregistered(at=now, impu=self._shown, by="network"))
         self._security.lapse(now + self._agent.timers.timeout_s)
+        return self._start_over(now)
+
+    def _start_over(self, now: float) -> list[Effect]:
+        told = [Tell(Deregistered(at=now, impu=self._shown, by="network"))] if self.binding else []
+        was_granted = self._was_granted
         self._reset()
-        self._was_granted = True
-        return [told, *self._discover(now)]
+        self._was_granted = was_granted
+        return [*told, *self._discover(now)]
 
     # The ends ---------------------------------------------------------------------------------------------------------
 
     def _wake(self, now: float) -> list[Effect]:
         """Time for a refresh, unless the registration ran out meanwhile."""
-        return self._expire(now) if self._end_at is not None and now >= self._end_at else self._refresh(now)
+        if self._schedule.has_ended(now):
+            return self._expire(now)
+        if not self.is_wanted():
+            self._schedule.next_at = None
+            return []
+        return self._refresh(now)
 
     def _expire(self, now: float) -> list[Effect]:
         """The network has forgotten us: what is under way goes on as an initial registration, else one begins."""
-        self.binding, self._end_at = None, None
+        self.binding, self._schedule.end_at = None, None
+        self._agent.gruus.forget()
         if self._purpose == "removal":
             return []
-        told = Tell(explain.RAN_OUT.told(now, self._tried, is_final=False))
+        told: list[Effect] = [Tell(explain.RAN_OUT.told(now, self._tried, is_final=False))]
         if self.state != "registered":
             self._purpose = "initial"
-            return [told]
+            return told
         self._security.lapse()
-        if self._not_before > now:
-            self.state, self._next_at = "waiting", self._not_before
-            return [told]
-        return [told, *self._discover(now)]
+        if not self.is_wanted():
+            return [*told, *self._leave(now)]
+        if self._schedule.not_before > now:
+            self.state, self._schedule.next_at = "waiting", self._schedule.not_before
+            return told
+        return [*told, *self._discover(now)]
 
     def _fail(self, setback: Setback, now: float) -> list[Effect]:
         """No registration, and no further attempt by itself. Who takes leave does so whatever the network says."""
@@ -364,7 +379,7 @@ class Registration(Proving):
 
     def _reset(self) -> None:
         self.state, self.binding = "idle", None
+        self._agent.gruus.forget()
         self._asked = self._transaction = None
-        self._next_at = self._end_at = None
-        self._is_leaving = self._was_granted = self._was_redirected = False
-        self._rounds = 0
+        self._schedule.stop()
+        self._is_leaving = self._was_granted = self._was_redirected = self.leaves_everywhere = False

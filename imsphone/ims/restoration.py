@@ -10,39 +10,21 @@ alone: the last entry of Service-Route, or of Path.
 
 from __future__ import annotations
 
-from typing import Any
-
 from imsphone.errors import ParseError
 from imsphone.ims.agent import Binding
+from imsphone.ims.alternative import said
 from imsphone.sip.fields import NameAddr
 from imsphone.sip.message import Response
-
-MIME_TYPE = "application/3gpp-ims+xml"
 
 
 def asks_for_registration(response: Response, binding: Binding | None) -> bool:
     """Whether this response bids us to register anew. Never raises."""
-    if response.status != 504 or binding is None or response.content_type != MIME_TYPE:
+    if response.status != 504 or binding is None:
         return False
     trusted = [_bare(routes[-1]) for routes in (binding.service_route, binding.paths) if routes]
     asserted = [str(one.uri) for one in response.addresses("P-Asserted-Identity")]
-    return any(one in trusted for one in asserted) and _is_restoration(response.body)
-
-
-def _is_restoration(data: bytes) -> bool:
-    from lxml import etree  # who is never told so does not pay
-
-    parser = etree.XMLParser(resolve_entities=False, no_network=True)
-    try:
-        root: Any = etree.fromstring(data, parser)
-    except (etree.LxmlError, ValueError):
-        return False
-    said = {
-        etree.QName(element).localname: (element.text or "").strip()
-        for element in (() if root is None else root.iter())
-        if isinstance(element.tag, str)
-    }
-    return said.get("type") == "restoration" and said.get("action") == "initial-registration"
+    wish = said(response) if any(one in trusted for one in asserted) else {}
+    return wish.get("type") == "restoration" and wish.get("action") == "initial-registration"
 
 
 def _bare(route: str) -> str:

@@ -17,9 +17,9 @@ from types import MappingProxyType
 from typing import Any
 
 from imsphone.errors import ParseError, StateError
-from imsphone.events import Deregistered, Event, Registered, RegistrationFailed, Violated
-from imsphone.ims import reception
-from imsphone.ims.agent import UNDERSTOOD, Agent
+from imsphone.events import Deregistered, Event, NetworkChanged, Registered, RegistrationFailed, Violated
+from imsphone.ims import emergency, reception
+from imsphone.ims.agent import UNDERSTOOD, Agent, Binding
 from imsphone.ims.called import IncomingCall
 from imsphone.ims.calling import OutgoingCall
 from imsphone.ims.identity import Identity
@@ -30,6 +30,7 @@ from imsphone.ims.registration import Registration
 from imsphone.ims.restoration import asks_for_registration
 from imsphone.ims.session import Session
 from imsphone.ims.target import target_of
+from imsphone.ims.text import OutgoingText, received
 from imsphone.ims.watch import Watch
 from imsphone.machine import Ask, Effect, Flow, Ids, OpenMedia, Tell
 from imsphone.profile import Profile, Secret
@@ -38,6 +39,7 @@ from imsphone.sip.message import Request
 from imsphone.sip.server import ServerTransaction
 from imsphone.sip.stun import is_stun
 from imsphone.sip.transactions import AckArrived, RequestArrived, ResponseArrived, TransactionFailed
+from imsphone.sip.uri import Uri
 from imsphone.sip.validation import examine_require
 
 _MOST_ENDED = 64  # ended calls that still answer late messages
@@ -51,9 +53,10 @@ class Ue:
 
     def __init__(self, profile: Profile, identity: Identity, ids: Ids, password: Secret | None = None) -> None:
         formats_for(profile.codecs)
+        profile = emergency.profile_of(profile)
         self._agent = Agent(profile, identity, ids, password)
         self._transactions = self._agent.transactions
-        self._registration = Registration(self._agent)
+        self._registration = Registration(self._agent, self._is_wanted)
         self._watch = Watch(self._agent, self._seen)
         self._keepalive = KeepAlive(self._agent, self._broken)
         self._calls: dict[str, Session] = {}
@@ -69,6 +72,11 @@ class Ue:
         """The calls by key, each with its `state` and `remote`; ended ones for a while."""
         return MappingProxyType(self._calls)
 
+    @property
+    def way(self) -> Flow | None:
+        """The way to the P-CSCF, None where none was found so far."""
+        return self._registration.way
+
     # What the user does -----------------------------------------------------------------------------------------------
 
     def register(self, now: float) -> list[Effect]:
@@ -78,8 +86,12 @@ class Ue:
         """
         return self._follow(self._registration.register(now), now)
 
-    def deregister(self, now: float) -> list[Effect]:
-        """Ends all calls, then takes our contact out of the network. Raises StateError where there is none."""
+    def deregister(self, now: float, *, everywhere: bool = False) -> list[Effect]:
+        """Ends all calls, then takes our contact out of the network, or the contacts of all devices of the user.
+
+        Raises StateError where there is none.
+        """
+        self._registration.leaves_everywhere = everywhere
         self._watch.stop()
         self._keepalive.stop()
         if self._registration.state == "idle" or self._leave_at is not None:
@@ -89,18 +101,58 @@ class Ue:
         self._leave_at = now + 2 * self._agent.timers.t1_s
         return [*effects, *self._leave(now)]
 
-    def call(self, target: str, now: float) -> tuple[str, list[Effect]]:
+    def moved(self, now: float) -> list[Effect]:
+        """The own address is another, and the sockets of the old one are closed: calls end, and we register anew.
+
+        Nothing that is under way on the old address is waited for, nor said on it.
+        """
+        way, is_leaving = self.way, self._leave_at is not None
+        self._transactions.drop()
+        self._watch.stop()
+        self._keepalive.stop()
+        effects: list[Effect] = [Tell(NetworkChanged(at=now, was=way.local.host if way else ""))]
+        for call in self._calls.values():
+            effects += call.cut(now, "the own address changed")
+        self._leave_at = None
+        return effects + self._follow(self._registration.moved(now, is_leaving=is_leaving), now)
+
+    def call(self, target: str, now: float, *, identity: str | None = None) -> tuple[str, list[Effect]]:
         """Calls a number, a user of the home domain or an address; gives the call's key.
 
-        Raises StateError where the phone is not registered, ParseError where `target` is nothing to call.
+        `identity` is which of our identities calls, the default one where none is said. Raises StateError where the
+        phone is not registered, that identity is not ours, or the call is for emergency services (an emergency phone:
+        for anything else), ParseError where `target` is nothing to call.
         """
-        binding = self._registration.binding
-        if binding is None:
-            raise StateError("this phone is not registered: call register() first")
-        uri = target_of(target, self._agent.identity.home_domain)
-        call = OutgoingCall(self._agent, binding, self._agent.ids.tag(), uri)
+        binding, uri = self._meant(target)
+        if identity is not None and identity not in binding.impus:  # 5.1.1.2.1 c: what is not listed is barred
+            raise StateError(f"{identity} is not ours to call as: the network lets us be {', '.join(binding.impus)}")
+        call = OutgoingCall(self._agent, binding, self._agent.ids.tag(), uri, identity or binding.impu)
         self._keep(call)
         return call.key, call.begin()
+
+    def text(self, target: str, body: str, now: float) -> tuple[str, list[Effect]]:
+        """Sends a text to a number, a user of the home domain or an address; gives the text's key.
+
+        Raises StateError where the phone is not registered or this is for emergency services, ParseError where `target`
+        is nothing to write to, and TextTooLong where `body` needs more than one MESSAGE may have.
+        """
+        if self._agent.profile.emergency:
+            raise StateError("an emergency phone calls, and writes to nobody")
+        binding, uri = self._meant(target)
+        text = OutgoingText(self._agent, binding, self._agent.ids.tag(), uri, body)
+        return text.key, text.begin(now)
+
+    def _meant(self, target: str) -> tuple[Binding, Uri]:
+        """The registration to go by, and whom a user means: emergency services by an emergency phone alone."""
+        is_sos, binding = self._agent.profile.emergency, self._registration.binding
+        if not is_sos:
+            emergency.expect_none(target)
+        if binding is None:
+            raise StateError("this phone is not registered: call register() first")
+        uri = emergency.service_of(target) if is_sos else target_of(target, self._agent.identity.home_domain)
+        if not is_sos:
+            emergency.expect_none(target, uri)
+        return binding, uri
 
     def answer_call(self, call: str, now: float) -> list[Effect]:
         """Takes a call that rings here. Raises StateError for any other."""
@@ -189,7 +241,7 @@ class Ue:
                 leg = call.leg_of(event.request) if call else None
                 return call.acknowledged(event.request, leg, now) if call and leg else []
             owner = event.transaction.mark if isinstance(event, ResponseArrived | TransactionFailed) else None
-            if not isinstance(owner, Registration | Session | Watch | KeepAlive):
+            if not isinstance(owner, Registration | Session | Watch | KeepAlive | OutgoingText):
                 return []
             if isinstance(event, ResponseArrived):
                 effects = owner.responded(event.response, event.transaction, now)
@@ -203,9 +255,9 @@ class Ue:
 
     def _request(self, arrived: RequestArrived, now: float) -> list[Effect]:
         request, transaction = arrived.request, arrived.transaction
-        if not self._agent.security.admits(arrived.flow):
-            what, source = f"a {request.method} outside of IPsec", str(arrived.flow.remote)
-            told = Violated(at=now, what=what, clause="TS 33.203 7.1", did="answered 403", source=source)
+        if broken := self._agent.unprotected(arrived.flow):
+            what, source = f"a {request.method} outside of {broken[0]}", str(arrived.flow.remote)
+            told = Violated(at=now, what=what, clause=broken[1], did="answered 403", source=source)
             return [*self._answer(transaction, 403, now), Tell(told)]
         try:
             if request.method == "CANCEL":
@@ -251,6 +303,8 @@ class Ue:
             return self._transactions.respond(transaction, self._agent.options(request, status), now)
         if status != 200 or binding is None:
             return self._answer(transaction, status, now)
+        if request.method == "MESSAGE":
+            return received(transaction, self._agent, now)
         call = IncomingCall(self._agent, binding, self._agent.ids.tag(), transaction)
         transaction.mark = call
         self._keep(call)
@@ -272,6 +326,10 @@ class Ue:
 
     def _answer(self, transaction: ServerTransaction, status: int, now: float) -> list[Effect]:
         return self._transactions.respond(transaction, self._agent.answer(transaction.request, status), now)
+
+    def _is_wanted(self) -> bool:
+        """An emergency registration is kept up during calls only (TS 24.229 5.1.6.4), any other always."""
+        return not self._agent.profile.emergency or any(call.state != "ended" for call in self._calls.values())
 
     # What the network holds of us -------------------------------------------------------------------------------------
 

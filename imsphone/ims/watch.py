@@ -18,6 +18,7 @@ from imsphone.errors import ParseError
 from imsphone.events import RegistrationSeen, RegistrationUnseen, Violated
 from imsphone.ims.agent import Agent, Binding
 from imsphone.ims.backoff import pause_s, refresh_after_s
+from imsphone.ims.proof import Proof
 from imsphone.ims.reginfo import Known, Reginfo, Sighting
 from imsphone.machine import Effect, Tell
 from imsphone.sip.client import ClientTransaction
@@ -43,6 +44,7 @@ class Watch:
         self._binding: Binding | None = None
         self._subscription: Subscription | None = None
         self._known = Known()
+        self._proof = Proof(agent)
         self._transaction: ClientTransaction | None = None
         self._expires_s = _EXPIRES_S
         self._failures = 0
@@ -87,7 +89,13 @@ class Watch:
             return []
         self._transaction = None
         if response.status < 300:
-            return self._accepted(response, now)
+            try:
+                return self._accepted(response, now)
+            except ParseError:  # no dialog comes of it: later again
+                self._wait(None, now)
+                raise
+        if (again := self._proof.again(transaction.request, response, transaction.request.cseq.number + 1)) is not None:
+            return self._repeat(again, now)
         is_inside = transaction.request.to.tag != ""
         if is_inside and response.status in (404, 405, 410, 416, 481, 489, 501):  # RFC 6665 4.1.2.2: it is gone
             return self._subscribe(now)
@@ -141,8 +149,18 @@ class Watch:
             return self._subscribe(now)
         return self._send(self._agent.inside(self._subscription.refresh(self._expires_s)), now)
 
-    def _send(self, request: Request, now: float) -> list[Effect]:
+    def _repeat(self, again: Request, now: float) -> list[Effect]:
+        """The SUBSCRIBE with the proof that was asked for."""
+        assert self._subscription is not None
+        if self._subscription.dialog is None:
+            self._subscription = Subscription(again)
+        else:
+            self._subscription.dialog.local_cseq = again.cseq.number
+        return self._send(again, now, self._proof)
+
+    def _send(self, request: Request, now: float, proof: Proof | None = None) -> list[Effect]:
         assert self._binding is not None
+        self._proof = proof or Proof(self._agent)
         self._next_at, self._sent_at = None, now
         flow = self._binding.flow
         self._transaction, effects = self._agent.transactions.request(request, flow, now, mark=self)
@@ -158,7 +176,7 @@ class Watch:
             ("To", f"<{own}>"),
             ("Call-ID", agent.ids.call_id()),
             ("CSeq", "1 SUBSCRIBE"),
-            ("Contact", agent.contact(binding.flow)),
+            ("Contact", agent.contact(binding.flow, own)),
             ("P-Preferred-Identity", str(NameAddr(Uri.parse(own)))),
             ("Event", "reg"),
             ("Accept", REGINFO),
@@ -195,6 +213,7 @@ class Watch:
         if not self._known.apply(document):
             return self._again(now)  # RFC 3680 5.1: fetch the full state
         is_own = self._agent.is_own_contact
+        self._agent.gruus.seen(self._known.gruus(is_own))
         told = RegistrationSeen(at=now, identities=self._known.as_json(is_own))
         sighting = self._known.sighting(is_own)
         return [Tell(told), *(self._seen(sighting, now) if sighting is not None and self._binding else [])]

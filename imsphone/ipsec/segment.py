@@ -25,6 +25,11 @@ def ports(segment: bytes) -> tuple[int, int] | None:
     return _PORTS.unpack_from(segment) if len(segment) >= _HEAD.size else None
 
 
+def carries_data(segment: bytes) -> bool:
+    """Whether there is anything in it but TCP's own business."""
+    return len(segment) >= _HEAD.size and len(segment) > (segment[12] >> 4) * 4
+
+
 def write(source: Address, target: Address, data: bytes) -> bytes:
     """A segment that carries a whole message."""
     bare = _HEAD.pack(source.port, target.port, 0, 0, _HEAD.size // 4 << 4, _PUSH_ACK, 0xFFFF, 0, 0) + data

@@ -1,4 +1,4 @@
-"""The TCP connections of a `World`: found by who opened them, or by the passing port that the other side sees."""
+"""The TCP and TLS connections of a `World`: found by who opened them, or by the passing port that others see."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Connection:
     @property
     def mirrored(self) -> Flow:
         """The connection as the side that accepted it sees it."""
-        return Flow("TCP", self.flow.remote, self.passing)
+        return self.flow._replace(local=self.flow.remote, remote=self.passing)
 
 
 class Connections:

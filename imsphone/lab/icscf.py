@@ -123,6 +123,10 @@ class ICscf(CxNode):
             return self.respond(transaction, 416, now)
         if target.scheme == "sip" and target.host != self.realm:
             return self.respond(transaction, 404, now)
+        if (
+            "gr" in target.params and not target.params["gr"]
+        ):  # temporary: no HSS knows it, the S-CSCF that made it does
+            return self._send_to(Uri.parse(self._servers[0]), request, transaction, now)
         question = cx.location_info(canonical_impu(target))
         return self.cx.ask(cx.LOCATION_INFO, question, _Waiting(request, transaction), now)
 
@@ -143,6 +147,9 @@ class ICscf(CxNode):
         server = self._server(event.answer)
         if server is None:
             return self._refuse(request, transaction, event.answer, now)
+        return self._send_to(server, request, transaction, now)
+
+    def _send_to(self, server: Uri, request: Request, transaction: ServerTransaction, now: float) -> list[Effect]:
         if request.method == "REGISTER":
             request.uri = str(server)  # 5.3.1.2
         else:

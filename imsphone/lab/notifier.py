@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from imsphone.lab import reginfo
 from imsphone.lab.alarms import Alarms
+from imsphone.lab.gruu import Gruus
 from imsphone.lab.registrar import Bound, Registration
 from imsphone.machine import Effect, Ids
 from imsphone.sip.dialog import Dialog
@@ -30,6 +31,7 @@ class Server(Protocol):
 
     ids: Ids
     name: str
+    gruus: Gruus
 
     def respond(
         self, transaction: ServerTransaction, status: int, now: float, reason: str | None = None, **headers: str
@@ -162,7 +164,8 @@ class Notifier:
         request = subscriber.dialog.request("NOTIFY")
         for name, value in (("Contact", f"<{self._server.name}>"), ("Event", "reg"), ("Subscription-State", state)):
             request.headers.add(name, value)
-        body = reginfo.document(registration, subscriber.version, event, now, gone, fate)
+        gruus = self._server.gruus.of
+        body = reginfo.document(registration, subscriber.version, event, now, gone, fate, gruus)
         request.set_body(body, reginfo.MIME_TYPE)
         subscriber.version += 1
         return self._server.send_request(request, now, subscriber)

@@ -26,7 +26,9 @@ from typing import Final, Literal
 from imsphone.errors import ParseError
 from imsphone.ipsec.agreement import OPTION_TAG
 from imsphone.ipsec.sa import SUITES, Suite
+from imsphone.lab import border, emergency
 from imsphone.lab.binding import Binding, Bindings, source
+from imsphone.lab.dialogs import Dialogs
 from imsphone.lab.node import Node
 from imsphone.lab.proxy import Edit
 from imsphone.lab.security import Agreements
@@ -35,7 +37,7 @@ from imsphone.machine import Address, Effect, Flow, Ids, Send
 from imsphone.sip import stun
 from imsphone.sip.digest import is_aka
 from imsphone.sip.fields import Challenge, NameAddr
-from imsphone.sip.message import Message, Request, Response
+from imsphone.sip.message import Request, Response
 from imsphone.sip.server import ServerTransaction
 from imsphone.sip.stun import is_stun
 from imsphone.sip.timers import RFC_3261, TS_24_229
@@ -52,7 +54,6 @@ _NOT_FROM_A_PHONE: Final = (
     "Security-Verify",
 )
 # What the core says to itself, and where the other phone is: not for a phone's eyes (TS 24.229 4.4, 5.2.6.4.3).
-_NOT_FOR_A_PHONE: Final = ("P-Charging-Vector", "P-Charging-Function-Addresses", "P-Access-Network-Info")
 
 
 Security = Literal["none", "offered", "required"]
@@ -63,7 +64,8 @@ class PCscf(Node):
 
     With `is_strict` an initial request whose Route is not the Service-Route gets 400; otherwise the right one is put in
     its place. Both are open to a P-CSCF (5.2.6.3.3); a phone that sends no Route at all is always helped. With `keep_s`
-    a phone that offers keep-alives is to send them that often, 0: as often as it likes (RFC 6223).
+    a phone that offers keep-alives is to send them that often, 0: as often as it likes (RFC 6223). `secure` is where
+    phones come by TLS; they reach it again by a Record-Route of its own (RFC 5658 6).
     """
 
     def __init__(
@@ -79,11 +81,14 @@ class PCscf(Node):
         keep_s: int | None = None,
         security: Security = "offered",
         suites: tuple[Suite, ...] = SUITES,
+        psap: Address | None = None,
+        secure: Address | None = None,
     ) -> None:
         # TS 24.229 7.7: both ways between us and a phone the times are those of the air
         super().__init__(address, ids, names, lambda flow: RFC_3261 if flow.remote.host in core else TS_24_229)
         self.realm = realm
         self.bindings = Bindings()
+        self.dialogs = Dialogs()
         self._entry = Flow("UDP", address, entry)
         self._core = frozenset(core)
         self._is_strict = is_strict
@@ -91,6 +96,9 @@ class PCscf(Node):
         self._security = security
         self._agree_anew()
         self._keep_s = keep_s
+        self._psap = psap
+        self.emergency_numbers: frozenset[str] = frozenset()  # what this country dials
+        self._secure = secure
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
         """A SIP message, or a phone's keep-alive (RFC 5626 5.1)."""
@@ -106,6 +114,7 @@ class PCscf(Node):
     def restart(self) -> None:
         super().restart()
         self.bindings = Bindings()
+        self.dialogs = Dialogs()
         self._agree_anew()
 
     def _agree_anew(self) -> None:
@@ -125,7 +134,12 @@ class PCscf(Node):
         return self.agreements.end(now)
 
     def is_own(self, uri: Uri) -> bool:
-        return super().is_own(uri) or (uri.host, uri.port) == self.agreements.server
+        return super().is_own(uri) or (uri.host, uri.port) in (self.agreements.server, self._secure)
+
+    def pop_own_route(self, request: Request) -> Uri | None:
+        """Two of them where a phone's way to us is another than the core's."""
+        first = super().pop_own_route(request)
+        return first and (super().pop_own_route(request) or first)
 
     def _source(self, request: Request, flow: Flow) -> Address:
         """Where the phone lives: under protection, at its protected server port."""
@@ -144,7 +158,8 @@ class PCscf(Node):
         if flow.remote.host in self._core:
             target = self._way(request, own)
         else:
-            target = self._into_core(request) if self.bindings.at(self._source(request, flow)) else None
+            is_registered = bool(self.bindings.at(self._source(request, flow)))
+            target = self._into_core(request) if is_registered and self.dialogs.sets_route(request) else None
         if target is None:
             return []
         self.count_hop(request)
@@ -173,12 +188,12 @@ class PCscf(Node):
             token = self.ids.tag()
         for name in ("Route", "Path", *_NOT_FROM_A_PHONE):
             request.headers.remove(name)
-        _take_agreement_out(request)
+        border.take_agreement_out(request)
         request.headers.add("Path", f"<sip:{token}@{self.address};lr>")  # 5.2.2.1 step 1
         request.headers.add("Require", "path")  # step 2
         request.headers.add("P-Charging-Vector", self._charging())
         request.headers.add("P-Visited-Network-ID", f'"{self.realm}"')
-        self._protect(request, at, is_protected=agreement is not None)
+        self._protect(request, at, flow, is_protected=agreement is not None)
         self.count_hop(request)
 
         def edit(response: Response, then: float) -> list[Effect]:
@@ -186,7 +201,7 @@ class PCscf(Node):
             if response.status == 401:
                 if offer is not None:
                     effects = self.agreements.propose(offer, response, flow.remote.host, then)
-                _strip_keys(response)
+                border.strip_keys(response)
             elif response.status == 200:
                 self._grant_keep(response)
                 expires_s = self._registered(response, way, at, token, impu, contact, then)
@@ -203,7 +218,7 @@ class PCscf(Node):
             via = response.via.with_params(keep=str(self._keep_s))
             response.headers.set("Via", str(via), *response.headers.get_all("Via")[1:])
 
-    def _protect(self, request: Request, at: Address, *, is_protected: bool) -> None:
+    def _protect(self, request: Request, at: Address, flow: Flow, *, is_protected: bool) -> None:
         """Says in Authorization how the phone is protected (5.2.2.2, 5.2.2.3, 7.2A.2): a phone cannot say it itself."""
         credentials = request.credentials()
         if not credentials:
@@ -214,7 +229,8 @@ class PCscf(Node):
         elif is_aka(credentials[0]) or not credentials[0].get("response"):
             params["integrity-protected"] = "no"
         else:
-            params["integrity-protected"] = "ip-assoc-yes" if self.bindings.at(at) else "ip-assoc-pending"
+            kind = "tls" if flow.transport == "TLS" else "ip-assoc"
+            params["integrity-protected"] = f"{kind}-yes" if self.bindings.at(at) else f"{kind}-pending"
         request.headers.set("Authorization", Challenge(credentials[0].scheme, params).print(bare=_BARE))
 
     def _registered(
@@ -254,12 +270,20 @@ class PCscf(Node):
         for name in _NOT_FROM_A_PHONE:
             if name != "P-Preferred-Identity":
                 request.headers.remove(name)
-        _take_agreement_out(request)
+        border.take_agreement_out(request)
         if request.to.tag:
             request.headers.remove("P-Preferred-Identity")
-            return self._onward(request, transaction, self._into_core(request), now, _hide_the_core)
+            if not self.dialogs.sets_route(request):
+                return self.respond(transaction, 403, now, "No Such Dialog")
+            return self._onward(request, transaction, self._into_core(request), now, border.hide_the_core)
+        is_emergency = emergency.is_call(request.target, self.emergency_numbers)
         route = tuple(_bare_route(entry) for entry in request.routes)
-        binding = next((known for known in bindings if known.service_route == route), None)
+        if is_emergency:
+            binding = next((known for known in bindings if emergency.is_contact(known.contact)), None)
+            if binding is None or self._psap is None:
+                return self.transactions.respond(transaction, emergency.refusal(request, self.ids.tag()), now)
+        else:
+            binding = next((known for known in bindings if known.service_route == route), None)
         if binding is None:
             binding = bindings[0]
             if route and self._is_strict:
@@ -269,31 +293,41 @@ class PCscf(Node):
         request.headers.remove("P-Preferred-Identity")
         request.headers.add("P-Asserted-Identity", str(asserted))
         request.headers.add("P-Charging-Vector", self._charging())
-        self.record_route(request, binding.token)
-        return self._onward(request, transaction, self._into_core(request), now, _hide_the_core)
+        self._stay(request, binding, is_from_core=False)
+        way = Flow("UDP", self.address, self._psap) if is_emergency and self._psap else self._into_core(request)
+
+        def edit(response: Response, then: float) -> list[Effect]:
+            self.dialogs.begun_by_phone(request, response)
+            return border.hide_the_core(response, then)
+
+        return self._onward(request, transaction, way, now, edit)
 
     def _into_core(self, request: Request) -> Flow | None:
-        """The way on for a request of a phone: into the core by its Route, and nowhere else (5.2.6.3)."""
-        target = self.next_hop(request) if "Route" in request.headers else None
-        return target if target is not None and target.remote.host in self._core else None
+        """The way on for a request of a phone: into the core by its Route, or to the PSAP (5.2.6.3, 5.2.10)."""
+        target = self.next_hop(request)
+        if target is None or target.remote.host not in self._core:
+            return None
+        return target if "Route" in request.headers or target.remote == self._psap else None
 
     # Requests of the core, 5.2.6.4 ------------------------------------------------------------------------------------
 
     def _from_core(self, request: Request, transaction: ServerTransaction, now: float) -> list[Effect]:
         own = self.pop_own_route(request)
-        for name in _NOT_FOR_A_PHONE:
+        for name in border.NOT_FOR_A_PHONE:
             request.headers.remove(name)
         if own is None or request.to.tag:
+            self.dialogs.ended_by_core(request)
             return self._onward(request, transaction, self._way(request, own), now)
         binding = self.bindings.get(own.user)
         if binding is None:
             return self.respond(transaction, 480, now)  # the core believes what has ended here meanwhile
-        if _is_private(request):
+        if border.is_private(request):
             request.headers.remove("P-Asserted-Identity")
-        self.record_route(request, binding.token)
+        self._stay(request, binding, is_from_core=True)
         called = request.headers.get("P-Called-Party-ID")
 
         def edit(response: Response, then: float) -> list[Effect]:
+            self.dialogs.begun_by_core(request, response)
             for name in _NOT_FROM_A_PHONE:
                 response.headers.remove(name)
             if called is not None:
@@ -323,44 +357,20 @@ class PCscf(Node):
                 return binding.flow
         return self.next_hop(request)
 
+    def _stay(self, request: Request, binding: Binding, *, is_from_core: bool) -> None:
+        """On the path of the dialog, for either side at the address that it knows."""
+        if binding.flow.transport != "TLS" or self._secure is None or request.method == "MESSAGE":
+            self.record_route(request, binding.token)
+            return
+        sides = [f"<sip:{binding.token}@{self.address};lr>", f"<sip:{binding.token}@{self._secure};transport=tls;lr>"]
+        for side in sides if is_from_core else reversed(sides):
+            request.headers.prepend("Record-Route", side)
+
     def _charging(self) -> str:
         return f'icid-value="{self.ids.tag()}";icid-generated-at={self.address.host};orig-ioi={self.realm}'
 
 
 _BARE: Final = frozenset(("qop",))
-
-
-def _take_agreement_out(request: Request) -> None:
-    """The agreement was between phone and P-CSCF (5.2.2.1, 5.2.6.3)."""
-    for name in ("Require", "Proxy-Require"):
-        tags = request.headers.get_all(name)
-        if OPTION_TAG in tags:
-            request.headers.set(name, *(tag for tag in tags if tag != OPTION_TAG))
-
-
-def _strip_keys(response: Response) -> None:
-    """CK and IK are for the P-CSCF (5.2.2.2); the phone has its own."""
-    challenges = response.challenges()
-    if challenges:
-        values = [
-            str(Challenge(challenge.scheme, {n: v for n, v in challenge.params.items() if n not in ("ck", "ik")}))
-            for challenge in challenges
-        ]
-        response.headers.set("WWW-Authenticate", *values)
-
-
-def _hide_the_core(response: Response, now: float) -> list[Effect]:
-    """An answer on its way to the phone that asked."""
-    for name in _NOT_FOR_A_PHONE:
-        response.headers.remove(name)
-    if _is_private(response):
-        response.headers.remove("P-Asserted-Identity")
-    return []
-
-
-def _is_private(message: Message) -> bool:
-    """Whether its sender's asserted identity is to stay in the core (RFC 3325 9.3)."""
-    return "id" in (value.strip().lower() for value in (message.headers.get("Privacy") or "").split(";"))
 
 
 def _bare_route(route: NameAddr) -> str:

@@ -15,8 +15,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from imsphone.lab.alarms import Alarms
+from imsphone.lab.emergency import is_contact
 from imsphone.lab.subscriber import Profile
 from imsphone.sip.fields import NameAddr
+from imsphone.sip.grammar import quote
 from imsphone.sip.uri import Uri
 
 MOST_CONTACTS: Final = 10
@@ -33,9 +35,12 @@ class Bound:
     call_id: str = ""
     cseq: int = 0
 
-    def header(self, now: float) -> str:
-        """The Contact value of a 200, with the seconds that are left."""
-        return str(self.contact.with_params(expires=str(max(0, round(self.expires_at - now)))))
+    def header(self, now: float, gruus: tuple[str, str] | None = None) -> str:
+        """The Contact value of a 200, with the seconds that are left and its public and temporary GRUU."""
+        contact = self.contact.with_params(expires=str(max(0, round(self.expires_at - now))))
+        if gruus is not None:
+            contact = contact.with_params(**{"pub-gruu": quote(gruus[0]), "temp-gruu": quote(gruus[1])})
+        return str(contact)
 
 
 @dataclass(slots=True)
@@ -149,8 +154,12 @@ class Registrar:
 
 
 def _is_replaced(old: Bound, contact: NameAddr, impi: str) -> bool:
-    """The same address, or the same device at another one: same private identity and instance, no reg-id."""
+    """The same address, or the same device at another one: same private identity and instance, no reg-id.
+
+    An emergency registration stands beside the device's other one (5.4.8.2).
+    """
     is_same_device = old.contact.params.get("+sip.instance") == contact.params.get("+sip.instance")
-    if is_same_device and old.impi == impi and "reg-id" not in contact.params:
+    is_same_kind = is_contact(old.contact.uri) == is_contact(contact.uri)
+    if is_same_device and is_same_kind and old.impi == impi and "reg-id" not in contact.params:
         return True
     return old.contact.uri.matches(contact.uri)

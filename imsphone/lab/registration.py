@@ -19,6 +19,7 @@ from imsphone.lab import cx, diameter
 from imsphone.lab.authentication import MOST_REFUSALS, Authentication, Authentications, Manner
 from imsphone.lab.cx import Cx
 from imsphone.lab.diameter import Message
+from imsphone.lab.gruu import Gruus
 from imsphone.lab.notifier import Notifier
 from imsphone.lab.registrar import Bound, Registrar, Registration
 from imsphone.lab.subscriber import Profile, canonical_impu, impi_of
@@ -52,6 +53,7 @@ class Server(Protocol):
     name: str
     service_route: str
     notifier: Notifier
+    gruus: Gruus
 
     def respond(
         self, transaction: ServerTransaction, status: int, now: float, reason: str | None = None, **headers: str
@@ -322,8 +324,11 @@ class Registering:
         add("Service-Route", self._server.service_route)
         for impu in registration.associated():
             add("P-Associated-URI", f"<{impu}>")
+        impu = canonical_impu(request.to.uri)
+        wants_gruu = "gruu" in request.supported and impu not in registration.profile.barred
         for bound in registration.bound:
-            add("Contact", bound.header(now))
+            gruus = self._server.gruus.of(impu, bound) if wants_gruu else None
+            add("Contact", bound.header(now, gruus))
         return self._server.send_response(transaction, response, now)
 
     @staticmethod

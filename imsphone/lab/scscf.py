@@ -17,6 +17,8 @@ from typing import Final
 
 from imsphone.lab import cx, diameter
 from imsphone.lab.cx import CxAnswered, CxRequested
+from imsphone.lab.emergency import is_contact
+from imsphone.lab.gruu import Gruus
 from imsphone.lab.icscf import CxNode
 from imsphone.lab.notifier import Notifier
 from imsphone.lab.registrar import Registration
@@ -64,6 +66,7 @@ class SCscf(CxNode):
         self.name = f"sip:{address}"
         self.service_route = f"<sip:{ORIGINATING}@{address};lr>"
         self._terms = terms or Terms()
+        self.gruus = Gruus(realm, ids)
         self._has_restarted = False
         self.notifier = Notifier(self)
         self.registering = Registering(self, self._terms)
@@ -95,6 +98,7 @@ class SCscf(CxNode):
             if request.method == "SUBSCRIBE" and self.is_own(request.target):
                 registration = self.registering.registrar.find(self.notifier.set_of(request))
                 return self.notifier.refresh(request, transaction, registration, now)
+            self._translate(request)
             return self.relay(request, transaction, now)
         if own is not None and own.user == ORIGINATING:
             return self._originate(request, transaction, now)
@@ -103,6 +107,7 @@ class SCscf(CxNode):
     def acknowledge(self, request: Request, flow: Flow, now: float) -> list[Effect]:
         while self.pop_own_route(request) is not None:
             pass
+        self._translate(request)
         return super().acknowledge(request, flow, now)
 
     def send_response(self, transaction: ServerTransaction, response: Response, now: float) -> list[Effect]:
@@ -179,9 +184,23 @@ class SCscf(CxNode):
     def _registration(self, identity: NameAddr) -> Registration | None:
         return self.registering.registrar.find(canonical_impu(identity.uri))
 
+    def _translate(self, request: Request) -> None:
+        """Inside a dialog a GRUU becomes the contact that it stands for; the dialog's routes stay as they are."""
+        target = request.target
+        named = self.gruus.read(target) if "gr" in target.params else None
+        if named is None or (registration := self.registering.registrar.find(named.impu)) is None:
+            return
+        for bound in registration.bound:
+            if self.gruus.leads_to(named, bound):
+                request.uri = str(bound.contact.uri)
+
     def _terminate(self, request: Request, transaction: ServerTransaction, now: float) -> list[Effect]:
-        """A request for our user (5.4.3.3)."""
-        impu = canonical_impu(request.target)
+        """A request for our user, or by a GRUU for one of his devices (5.4.3.3, RFC 5627)."""
+        is_gruu = "gr" in request.target.params
+        named = self.gruus.read(request.target) if is_gruu else None
+        if named is None and is_gruu:
+            return self.respond(transaction, 404, now)
+        impu = canonical_impu(request.target) if named is None else named.impu
         registration = self.registering.registrar.find(impu)
         if registration is None:
             question = cx.server_assignment("", impu, self.name, cx.ASSIGN_UNREGISTERED_USER)
@@ -193,6 +212,8 @@ class SCscf(CxNode):
         self.count_hop(request)
         onward = []
         for bound in registration.bound:
+            if is_contact(bound.contact.uri) or (named is not None and not self.gruus.leads_to(named, bound)):
+                continue
             copy = request.copy()
             copy.uri = str(bound.contact.uri)
             copy.headers.set("P-Called-Party-ID", called)

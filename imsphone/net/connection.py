@@ -10,11 +10,14 @@ machine's effects are performed where they stand, in their order.
 A protected connection has the ports that its security association names at both ends (TS 33.203 7.1), so it is opened
 from a port that is listened on as well. It is reset rather than finished: the next one between the same two ports need
 not wait for TIME_WAIT, and nothing of it is left to be said once the association is gone.
+
+With a `Session` the octets are TLS: it stands between the socket and everything else, and `trouble` is why it gave up.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import socket
@@ -23,6 +26,7 @@ from collections.abc import Callable
 
 from imsphone.machine import Address, Flow
 from imsphone.net.addresses import family_of, to_socket
+from imsphone.net.tls import Session
 from imsphone.sip.framing import PING, PONG, Framer
 
 logger = logging.getLogger(__name__)
@@ -48,8 +52,11 @@ class Connection:
         on_message: Callable[[bytes, Flow], None],
         on_end: Callable[[Connection], None],
         is_protected: bool = False,
+        session: Session | None = None,
     ) -> None:
         self.flow = flow
+        self.trouble = ""
+        self._session = session
         self._sock = sock
         self._fd = sock.fileno()
         self._on_message = on_message
@@ -74,12 +81,13 @@ class Connection:
         on_end: Callable[[Connection], None],
         is_protected: bool = False,
         device: str = "",
+        session: Session | None = None,
     ) -> Connection:
         """Starts to connect to `flow.remote`, from the host of `flow.local` and any port, or from its very port where
         the flow `is_protected`. Raises OSError where even that fails: another family, no such address."""
         sock = socket.socket(family_of(flow.local.host) or socket.AF_INET, socket.SOCK_STREAM)
         try:
-            connection = cls(sock, flow, on_message, on_end, is_protected)
+            connection = cls(sock, flow, on_message, on_end, is_protected, session)
             if is_protected:
                 share_port(sock)
             sock.bind(to_socket(flow.local if is_protected else Address(flow.local.host, 0)))
@@ -103,15 +111,21 @@ class Connection:
         on_message: Callable[[bytes, Flow], None],
         on_end: Callable[[Connection], None],
         is_protected: bool = False,
+        session: Session | None = None,
     ) -> Connection:
         """Takes over a socket that `accept` gave."""
-        connection = cls(sock, flow, on_message, on_end, is_protected)
+        connection = cls(sock, flow, on_message, on_end, is_protected, session)
         connection._up()
         return connection
 
     def write(self, data: bytes) -> None:
         """Sends, at once or as soon as the peer takes it. A peer that leaves more than 1 MiB unread loses the line."""
-        if self._has_ended:
+        self._put(data if self._session is None else self._session.write(data))
+        if self._session is not None and self._session.n_waiting > MAX_WAITING_BYTES:
+            self._end_soon("the peer does not shake hands")
+
+    def _put(self, data: bytes) -> None:
+        if self._has_ended or not data:
             return
         if self._is_up and not self._waiting:
             try:
@@ -138,6 +152,9 @@ class Connection:
         self._loop.remove_writer(self._fd)
         if self._alarm:
             self._alarm.cancel()
+        if self._session is not None and self._is_up and not self._waiting:
+            with contextlib.suppress(OSError):
+                self._sock.send(self._session.goodbye())
         self._sock.close()
 
     def _connected(self) -> None:
@@ -155,6 +172,9 @@ class Connection:
     def _up(self) -> None:
         self._is_up = True
         self._loop.add_reader(self._fd, self._read)
+        if self._session is not None:
+            self._alarm = self._loop.call_later(CONNECT_S, self._end, "no TLS")
+            self._put(self._session.start())
 
     def _flush(self) -> None:
         try:
@@ -175,9 +195,14 @@ class Connection:
         except OSError as error:
             self._end(str(error))
             return
-        if not data:
+        if not data and self._session is None:
             self._end("closed by the peer")
             return
+        if self._session is not None:
+            data, answer = self._session.read(data)
+            self._put(answer)
+            if self._session.is_up and self._alarm:
+                self._alarm.cancel()
         for frame in self._framer.feed(data):
             if frame == PING:
                 self.write(PONG)  # RFC 5626 4.4.1
@@ -185,6 +210,8 @@ class Connection:
                 self._on_message(frame, self.flow)
         if self._framer.is_broken:
             self._end("neither SIP nor Diameter in the stream")
+        elif self._session is not None and self._session.is_over:
+            self._end(self._session.trouble or "closed by the peer")
 
     def _end_soon(self, why: str) -> None:
         self._waiting.clear()
@@ -197,6 +224,9 @@ class Connection:
         if self._has_ended:
             return
         logger.debug("%s ended: %s", self.flow, why)
+        if self._session is not None:
+            is_shaking = self._is_up and not self._session.is_up
+            self.trouble = self._session.trouble or (self._session.silence if is_shaking else "")
         self.close()
         self._on_end(self)
 

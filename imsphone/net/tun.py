@@ -89,28 +89,32 @@ def name_of(tun: int) -> str:
 
 def close_tun(tun: int) -> None:
     """The device goes with its descriptor, and the rule that leads to it, where this process may remove that."""
-    name = name_of(tun)
+    try:
+        name = name_of(tun)
+    except OSError:  # somebody took the device away
+        name = ""
     os.close(tun)
-    _remove_rule(name)
+    if name:
+        _remove_rule(name)
 
 
 def _let_in(name: str, *, is_loopback: bool) -> None:
     """IPv4 asks of what comes in whether the way back is the same, which it never is here. It is to ask only whether
-    there is one, and does so on a device with an address. On loopback it has to be told moreover that such addresses
-    may be seen there.
+    there is one, and does so on a device with an address. That a P-CSCF may be at this very host, on loopback even, it
+    has to be told too.
     """
     address, index = ip_address(_NOBODY).packed, socket.if_nametoindex(name)
     head = _ADDRESS.pack(socket.AF_INET, 32, 0, _OF_THE_HOST, index)
     _tell(_NEWADDR, _NEW, head + _attribute(_IFA_LOCAL, address) + _attribute(_IFA_ADDRESS, address))
     folder = Path("/proc/sys/net/ipv4/conf")
-    wanted = {"rp_filter": "2"} | ({"route_localnet": "1", "accept_local": "1"} if is_loopback else {})
+    wanted = {"rp_filter": "2", "accept_local": "1"} | ({"route_localnet": "1"} if is_loopback else {})
     for key, value in wanted.items():
         path = folder / name / key
         try:
             path.write_text(value)
         except OSError:
             in_force = max((folder / which / key).read_text() for which in ("all", name))
-            if key != "rp_filter" or in_force.strip() == "1":
+            if is_loopback or (key == "rp_filter" and in_force.strip() == "1"):
                 raise NetworkError(f"{path} has to be {value} for TCP inside ESP, and cannot be written") from None
 
 

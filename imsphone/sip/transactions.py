@@ -120,6 +120,10 @@ class Transactions:
         self._arm(transaction)
         return transaction, transaction.start()
 
+    def size_bytes(self, request: Request, flow: Flow) -> int:
+        """How long a request is that leaves on `flow`, our Via and all."""
+        return len(bytes(self._with_via(request, flow, "z9hG4bK" + 20 * "0")))
+
     def send(self, request: Request, flow: Flow) -> list[Effect]:
         """Sends a request without a transaction: the ACK of a 2xx (RFC 3261 13.2.2.4)."""
         branch = self._ids.branch()
@@ -199,7 +203,7 @@ class Transactions:
         if isinstance(message, Response):
             if found is not None:
                 return [self._violated(found, "dropped", flow, now)]
-            return self._receive_response(message, now)
+            return self._receive_response(message, flow, now)
         return self._receive_request(message, found, flow, now)
 
     def _receive_request(self, request: Request, fault: Fault | None, flow: Flow, now: float) -> list[Effect]:
@@ -261,11 +265,16 @@ class Transactions:
         host, port = via.sent_by
         return branch, host, port, method
 
-    def _receive_response(self, response: Response, now: float) -> list[Effect]:
+    def _receive_response(self, response: Response, flow: Flow, now: float) -> list[Effect]:
         via = response.via
         transaction = self._clients.get((via.branch, response.cseq.method))
         if transaction is None or via.sent_by != transaction.request.via.sent_by:
             return []  # late, or none of ours (RFC 3261 18.1.2)
+        client = transaction.flow.local  # of a phone inside IPsec; a P-CSCF asks from its server port
+        server = self.protected.get(client, client)
+        if server != client and flow.local not in (server, client):
+            fault = Fault(None, f"a response to {transaction.request.method} outside of IPsec", "TS 33.203 7.1")
+            return [self._violated(fault, "dropped", flow, now)]
         effects, is_news = transaction.receive(response, now)
         if response.status < 200:
             if transaction.key in self._cancels:
@@ -291,7 +300,7 @@ class Transactions:
         """
         effects: list[Effect] = []
         for client in [client for client in self._clients.values() if client.flow == flow and client.is_waiting]:
-            if client.state == "proceeding" and flow.transport == "TCP":
+            if client.state == "proceeding" and flow.is_stream:
                 continue
             if client.was_upgraded:
                 client.was_upgraded = False
@@ -309,6 +318,11 @@ class Transactions:
             server.move(_way_back(server.request.via, flow, is_open=False))
             self._arm(server)
         return effects
+
+    def drop(self) -> None:
+        """The own address is gone: nothing that is under way gets anywhere, and nobody is told of it."""
+        for held in (self._clients, self._servers, self._cancels, self._alarms):
+            held.clear()
 
     def tick(self, now: float) -> list[Effect]:
         """Runs every alarm that is due."""
@@ -355,6 +369,6 @@ class Transactions:
 
 def _way_back(via: Via, flow: Flow, *, is_open: bool = True) -> Flow:
     """Where the answer to a request with this topmost Via goes that came on `flow` (RFC 3261 18.2.2, RFC 3581 4)."""
-    if is_open and (flow.transport == "TCP" or "rport" in via.params):
+    if is_open and (flow.is_stream or "rport" in via.params):
         return flow
     return flow._replace(remote=Address(flow.remote.host, via.port or 5060))

@@ -11,7 +11,16 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, TypeVar
 
-from imsphone.events import CallEnded, CallIncoming, Deregistered, Event, Registered, RegistrationFailed
+from imsphone.events import (
+    CallEnded,
+    CallIncoming,
+    Deregistered,
+    Event,
+    Registered,
+    RegistrationFailed,
+    TextDelivered,
+    TextFailed,
+)
 from imsphone.ims.identity import Identity
 from imsphone.ims.ue import Ue
 from imsphone.lab.world import World
@@ -39,17 +48,18 @@ class VirtualPhone:
         self.profile = profile
         self.isim = isim
         self.ue = Ue(profile, Identity.of(profile), world.ids(name), password)
-        world.attach(name, self.ue, [host], {Authenticate: self._authenticate})
+        self.events: list[Event] = []
+        """All events so far."""
+        self._attach(host)
+
+    def _attach(self, host: str) -> None:
+        self.world.attach(self.name, self.ue, [host], {Authenticate: self._authenticate})
+        self.world.listen(self.name, self.events.append)
 
     def _authenticate(self, question: Authenticate) -> Any:
         return None if self.isim is None else self.isim.authenticate(question.rand, question.autn)
 
     # What it was told -------------------------------------------------------------------------------------------------
-
-    @property
-    def events(self) -> list[Event]:
-        """All events so far."""
-        return self.world.told(self.name)
 
     def last(self, kind: type[E]) -> E | None:
         """The latest event of a kind."""
@@ -85,14 +95,20 @@ class VirtualPhone:
         assert isinstance(event, Registered | RegistrationFailed)
         return event
 
+    def move(self, host: str) -> None:
+        """The phone's address is another from now on, and the old one is nobody's."""
+        self.world.detach(self.name)
+        self._attach(host)
+        self.do(self.ue.moved)
+
     def deregister(self) -> Event:
         """Deregisters and lets time pass until that is done."""
         self.do(self.ue.deregister)
         return self.next(Deregistered)
 
-    def call(self, target: str) -> str:
-        """Dials; gives the call's key."""
-        key: str = self.do(self.ue.call, target)
+    def call(self, target: str, identity: str | None = None) -> str:
+        """Dials, as this one of the phone's identities; gives the call's key."""
+        key: str = self.do(partial(self.ue.call, identity=identity), target)
         return key
 
     def incoming(self, timeout_s: float = 60.0) -> str:
@@ -115,3 +131,10 @@ class VirtualPhone:
     def hangup(self, call: str) -> None:
         """Ends a call."""
         self.do(self.ue.hangup, call)
+
+    def text(self, target: str, body: str) -> TextDelivered | TextFailed:
+        """Sends a text and lets time pass until it is known what became of it."""
+        self.do(self.ue.text, target, body)
+        event = self.next(TextDelivered, TextFailed)
+        assert isinstance(event, TextDelivered | TextFailed)
+        return event

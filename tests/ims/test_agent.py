@@ -9,6 +9,7 @@ import pytest
 from imsphone.errors import ProfileError
 from imsphone.ims.agent import Agent, Binding
 from imsphone.ims.identity import Identity
+from imsphone.ims.register import Register
 from imsphone.machine import Address, Flow, Ids
 from imsphone.profile import Profile, Secret
 from imsphone.sip.message import Request
@@ -29,7 +30,7 @@ def agent(**keys: Any) -> Agent:
 
 
 def invite(one: Agent, binding: Binding = BINDING) -> Request:
-    return one.invite(Uri.parse("tel:+4930987654"), binding, call_id="c", tag="t")
+    return one.invite(Uri.parse("tel:+4930987654"), binding, binding.impu, call_id="c", tag="t")
 
 
 def test_an_invite_says_all_that_ims_wants_to_know() -> None:
@@ -55,9 +56,7 @@ def test_an_invite_says_all_that_ims_wants_to_know() -> None:
 
 def test_the_number_of_the_device_is_for_the_registrar_alone() -> None:
     one = agent()
-    register = one.register(
-        FLOW, call_id="c", tag="t", cseq=1, expires_s=1, authorization="Digest x=y", is_protected=False
-    )
+    register = Register(one).next(FLOW, "Digest x=y", is_known=False)
     assert b"urn:gsma:imei:35209900-176148-0" in bytes(register)
     assert b"imei" not in bytes(invite(one))  # RFC 7255
 
@@ -65,12 +64,12 @@ def test_the_number_of_the_device_is_for_the_registrar_alone() -> None:
 def test_the_pcscf_is_not_named_twice() -> None:
     own = "<sip:127.0.10.10;lr>"
     binding = Binding(FLOW, ALICE, (ALICE,), (own, ROUTE))
-    assert Agent.route(binding) == [own, ROUTE]
+    assert agent().route(binding) == [own, ROUTE]
 
 
 def test_without_a_service_route_the_pcscf_is_the_route() -> None:
     binding = Binding(FLOW.over("TCP"), ALICE, (ALICE,), ())
-    assert Agent.route(binding) == ["<sip:127.0.10.10:5060;transport=tcp;lr>"]
+    assert agent().route(binding) == ["<sip:127.0.10.10:5060;transport=tcp;lr>"]
 
 
 def test_an_ipv6_address_stands_in_brackets() -> None:
@@ -97,7 +96,10 @@ def incoming(method: str, tag: str = "") -> Request:
 def test_responses_inside_a_dialog_say_where_we_are() -> None:
     one = agent(access_network_info=ACCESS)
     assert one.answer(incoming("BYE", "t"), 200).headers.get("P-Access-Network-Info") == ACCESS
-    assert one.answer(incoming("INVITE"), 180, flow=FLOW).headers.get("P-Access-Network-Info") == ACCESS
+    assert (
+        one.answer(incoming("INVITE"), 180, contact=one.contact(FLOW, ALICE)).headers.get("P-Access-Network-Info")
+        == ACCESS
+    )
     assert "P-Access-Network-Info" not in one.answer(incoming("CANCEL"), 200).headers  # 5.1.2A.1.1
     assert "P-Access-Network-Info" not in one.answer(incoming("OPTIONS"), 200).headers
 

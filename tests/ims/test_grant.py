@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from imsphone.ims.grant import binding_of, granted_s
+from imsphone.ims.grant import binding_of, granted_s, own_contact
 from imsphone.machine import Address, Flow
 from imsphone.sip.message import Response
 from imsphone.sip.uri import Uri
@@ -50,4 +50,5 @@ def test_keep_is_granted_with_a_value_only(param: str, keep_s: int | None) -> No
     ],
 )
 def test_the_seconds_of_our_own_contact(lines: list[tuple[str, str]], seconds: int) -> None:
-    assert granted_s(Response(200, headers=[VIA, *lines]), is_own, 600) == seconds
+    response = Response(200, headers=[VIA, *lines])
+    assert granted_s(response, own_contact(response, is_own), 600) == seconds

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imsphone.ipsec.segment import ports, read, write
+from imsphone.ipsec.segment import carries_data, ports, read, write
 from imsphone.machine import Address
 
 HOSTS = (("10.9.1.2", "10.9.1.1"), ("2001:db8::2", "2001:db8::1"))
@@ -19,6 +19,14 @@ def test_what_is_written_is_read(source: str, target: str, one: int, other: int,
     segment = write(Address(source, one), Address(target, other), data)
     assert ports(segment) == (one, other)
     assert read(source, target, segment) == data
+
+
+@hosts
+def test_what_carries_no_data_is_known(source: str, target: str) -> None:
+    empty = write(Address(source, 5060), Address(target, 6100), b"")
+    assert not carries_data(empty)
+    assert carries_data(empty + b"x")
+    assert not carries_data(empty[:12] + b"\x60" + empty[13:] + b"four")  # an option
 
 
 @hosts

@@ -85,6 +85,23 @@ def test_err_02_a_silent_pcscf_makes_way_for_the_next() -> None:
     assert 127 < event.at < 130  # Timer F of TS 24.229 7.7
 
 
+def test_err_02_when_all_are_silent_the_rounds_come_further_and_further_apart() -> None:
+    """RFC 5626 4.5: the first retry within five minutes of the failure, each later one after twice as long."""
+    scene = Scene(pcscf=None, keep_trying=True)
+    second = Address("127.0.10.11", 5060)
+    scene.world.names[scene.network.realm].append(second)
+    for host in ("127.0.10.10", second.host):
+        scene.world.silence(host)
+    scene.alice.do(scene.alice.ue.register)
+    scene.world.run_for(2400)
+    failed = [event for event in scene.told(RegistrationFailed) if isinstance(event, RegistrationFailed)]
+    assert len(failed) >= 3
+    assert all(len(event.tried) == 2 and not event.is_final for event in failed)
+    pauses = [next(at for at in scene.attempts if at > event.at) - event.at for event in failed[:3]]
+    assert pauses[0] <= 300
+    assert pauses[0] < pauses[1] < pauses[2]
+
+
 def test_err_03_use_proxy_means_discovery_again() -> None:
     """ERR-03: the Contact of the 305 is ignored."""
     scene = Scene()
@@ -116,6 +133,40 @@ def test_err_06_a_refresh_that_is_refused_costs_nothing_before_the_end(status: i
     assert scene.alice.ue.is_registered
     assert len(scene.told(RegistrationFailed)) == 2
     assert any(isinstance(event, Registered) and event.is_refresh for event in scene.alice.events)
+
+
+def test_err_06_a_refresh_obeys_retry_after() -> None:
+    scene = Scene()
+    scene.alice.register()
+    refuse(scene.network.pcscf, 503, Retry_After="300")
+    scene.world.run_for(3299)
+    count = len(scene.attempts)
+    assert scene.alice.ue.is_registered
+    scene.world.run_for(3)
+    assert len(scene.attempts) > count
+    assert not scene.told(Deregistered)
+
+
+@pytest.mark.parametrize(
+    ("status", "is_final"),
+    [*((status, True) for status in (400, 403, 404, 420, 421, 423, 439, 480, 494, 603)),
+     *((status, False) for status in (408, 500, 503, 504, 580))],
+)  # fmt: skip
+def test_err_04_and_err_02_what_ends_an_initial_registration_and_what_is_tried_again(
+    status: int, is_final: bool
+) -> None:
+    """A refusal is for people to look at, and not to be hammered; the network's own troubles pass (5.1.1.2.1)."""
+    scene = Scene(keep_trying=True)
+    refuse(scene.network.pcscf, status, times=1)
+    scene.alice.do(scene.alice.ue.register)
+    scene.world.run_for(3600)
+    failed = scene.alice.last(RegistrationFailed)
+    assert failed is not None
+    assert (failed.status, failed.is_final) == (status, is_final)
+    assert failed.sentence
+    assert scene.alice.ue.is_registered is not is_final
+    if not is_final:
+        assert 30 <= scene.attempts[1] - scene.attempts[0] <= 61  # RFC 5626 4.5
 
 
 def test_err_06_after_the_end_a_new_registration_begins_and_goes_on() -> None:

@@ -13,6 +13,7 @@ from imsphone.lab.network import Account, Network
 from imsphone.lab.registration import Terms
 from imsphone.lab.world import World
 from imsphone.profile import Profile, Secret
+from imsphone.sip.message import parse
 from imsphone.testing.virtual import VirtualPhone
 from imsphone.usim.isim import Isim, SqnMemory
 from imsphone.usim.milenage import Milenage
@@ -136,7 +137,8 @@ def test_an_unknown_subscriber_is_refused_without_a_challenge(world: World, netw
     assert "mallory" in event.sentence
 
 
-def test_too_short_a_time_is_raised() -> None:
+def test_reg_06_too_short_a_time_is_raised() -> None:
+    """REG-06, RFC 3261 10.2.8: the same Call-ID, CSeq one up."""
     world = World()
     network = network_of(world, min_expires_s=1800)
     alice = put_in(world, network, "alice", expires_s=60)
@@ -145,6 +147,9 @@ def test_too_short_a_time_is_raised() -> None:
     assert event.expires_s >= 1800
     labels = _labels(world, "alice")
     assert "423 Interval Too Brief" in labels
+    registers = [parse(data) for data in _sent(world, "alice")]
+    assert len({message.call_id for message in registers}) == 1
+    assert [message.cseq.number for message in registers] == list(range(1, len(registers) + 1))
     assert labels[-1] == "200 OK"
 
 
@@ -173,7 +178,7 @@ def test_leaving(world: World, alice: VirtualPhone, bob: VirtualPhone) -> None:
     assert bob.ue.calls[key].state == "ended"  # nobody is there
 
 
-def test_leaving_ends_the_call_first(world: World, alice: VirtualPhone) -> None:
+def test_reg_14_leaving_ends_the_call_first(world: World, alice: VirtualPhone) -> None:
     alice.register()
     alice.call("echo")
     world.run_for(2)

@@ -1,23 +1,13 @@
 """TCP inside ESP (SEC-08): who registers so, calls, is called, refreshes, and what is done where one side cannot.
 
-Both families of addresses and every suite, in virtual time; then on real sockets, between two hosts.
+Both families of addresses and every suite, in virtual time; on real sockets it is `test_two_hosts.py`.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import pwd
-import shutil
 import socket
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,21 +17,21 @@ from imsphone.events import CallAnswered, CallEnded, Registered, RegistrationFai
 from imsphone.ipsec.agreement import Proposal
 from imsphone.ipsec.sa import SUITES, Ends, Suite
 from imsphone.lab.faults import restart
+from imsphone.lab.link import Link
 from imsphone.lab.network import Network
 from imsphone.lab.registration import Terms
 from imsphone.lab.world import World
 from imsphone.machine import Address, Flow
 from imsphone.net.privilege import ENVIRONMENT
-from imsphone.net.tun import PATH
 from imsphone.phone import Phone
 from imsphone.profile import Profile
 from imsphone.sip.message import Request, parse
 from imsphone.testing.served import ServedLab
 from imsphone.testing.virtual import VirtualPhone
 from imsphone.trace import Record
-from tests.journeys.two_hosts import host_of
 
 GM = ["alice", "p-cscf"]
+ALICE = "127.0.10.101"
 BASES = ("127.0.10.", "fd93::")
 Ladder = Callable[..., None]
 
@@ -144,6 +134,10 @@ def test_the_p_cscf_calls_the_phone_at_its_protected_server_port(assert_ladder: 
     ends = said(place.sent("REGISTER")[1][0])
     assert invite.flow.local.port == ends.port_s  # TS 33.203 7.1: from port_pc to port_us, on a connection of its own
     assert invite.flow.remote.port != 6100
+    pairs = {(ends.port_c, 6100), (6100, ends.port_c)}
+    pairs |= {(invite.flow.remote.port, ends.port_s), (ends.port_s, invite.flow.remote.port)}
+    assert {(one.association.source.port, one.association.target.port) for one in counted(place)} == pairs
+    assert all(one.packets for one in counted(place))  # SEC-07: both ways on both pairs, and nowhere else
     answers = [record for record in place.records() if record.data.startswith(b"SIP/2.0 200")]
     assert {record.flow for record in answers} == {invite.flow}  # and the answers on the same
     assert_ladder(
@@ -197,6 +191,19 @@ def test_sec_13_a_p_cscf_that_lost_its_associations_is_registered_with_anew() ->
     assert alice.next(CallAnswered)
 
 
+def test_err_08_at_a_new_address_there_is_a_new_connection() -> None:
+    place = Place()
+    alice = place.phone()
+    alice.register()
+    alice.move("127.0.10.105")
+    alice.next(Registered)
+    inside = place.sent("REGISTER")[-1][1]
+    assert inside.is_protected
+    assert (inside.flow.transport, inside.flow.local.host) == ("TCP", "127.0.10.105")
+    alice.call("echo")
+    assert alice.next(CallAnswered)
+
+
 def test_the_old_connection_stays_until_its_transactions_have_ended() -> None:
     place = Place()
     alice = place.phone()
@@ -207,6 +214,26 @@ def test_the_old_connection_stays_until_its_transactions_have_ended() -> None:
     assert place.world.shield("alice").way(old) is not None
     place.world.run_for(129.0)
     assert place.world.shield("alice").way(old) is None
+
+
+def test_a_bad_way_costs_tcp_inside_esp_time_and_no_message() -> None:
+    place = Place()
+    alice, bob = place.phone(), place.phone("bob")
+    for name in ("alice", "bob"):
+        place.world.link(
+            name, "p-cscf", Link(loss=0.2, delay_ms=30, jitter_ms=20, reorder=0.05, duplicate=0.05, seed=7)
+        )
+    alice.register()
+    bob.register()
+    key = alice.call("bob")
+    bob.answer(bob.incoming())
+    alice.next(CallAnswered)
+    alice.hangup(key)
+    bob.next(CallEnded)
+    place.world.run_for(5.0)
+    sent = [record.data for record in place.records() if record.is_protected]
+    heard = [record.data for record in place.records("p-cscf", "received") if record.flow.remote.host == ALICE]
+    assert sent == [data for data in heard if data in sent]  # each once, and in their order
 
 
 # Without a word about it in the profile ------------------------------------------------------------------------------
@@ -286,119 +313,3 @@ async def test_sec_14_who_may_not_open_a_device_hears_it_before_anything_is_sent
         with pytest.raises(NetworkError, match=r"TUN device.*imsphone-sa"):
             await alice.register()
         assert len(alice.trace) == 0
-
-
-# On real sockets, between two hosts -----------------------------------------------------------------------------------
-
-SCRIPT = str(Path(__file__).with_name("two_hosts.py"))
-NOBODY = 65534
-
-
-def lack() -> str | None:
-    """Why there are no two hosts here, in a sentence."""
-    if os.geteuid() != 0:
-        return "two network namespaces and a TUN device need root"
-    if shutil.which("ip") is None:
-        return "ip is missing: apt-get install iproute2"
-    if not Path(PATH).exists():
-        return f"there is no {PATH}"
-    if subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode:
-        return "this root may not make a network namespace: it has no CAP_SYS_ADMIN"
-    return None
-
-
-def ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True)
-
-
-class TwoHosts:
-    """A lab and its phones' host, joined by a cable."""
-
-    def __init__(self, base: str) -> None:
-        self._base = base
-        self._at_lab, self._at_phones = (f"imsphone-{os.getpid()}-{side}" for side in ("lab", "phones"))
-        self._running: list[subprocess.Popen[str]] = []
-
-    def __enter__(self) -> TwoHosts:
-        for name in (self._at_lab, self._at_phones):
-            ip("netns", "add", name)
-            ip("-n", name, "link", "set", "lo", "up")
-        ip("link", "add", "cable", "netns", self._at_lab, "type", "veth", "peer", "cable", "netns", self._at_phones)
-        bits = 64 if ":" in self._base else 24
-        for name, lasts in ((self._at_lab, (10, 20, 30, 40, 50, 53)), (self._at_phones, (101, 102))):
-            for last in lasts:
-                words = ["addr", "add", f"{host_of(self._base, last)}/{bits}", "dev", "cable"]
-                ip("-n", name, *words, *(["nodad"] if bits == 64 else []))
-            ip("-n", name, "link", "set", "cable", "up")
-        lab = self.start(self._at_lab, SCRIPT, "lab", self._base)
-        assert lab.stdout is not None
-        assert lab.stdout.readline() == "up\n"
-        return self
-
-    def start(self, where: str, *command: str, **environment: str) -> subprocess.Popen[str]:
-        running = subprocess.Popen(
-            ["ip", "netns", "exec", where, sys.executable, *command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **environment},
-        )
-        self._running.append(running)
-        return running
-
-    def phones(self, transport: str, uid: int = 0, **environment: str) -> Any:
-        running = self.start(self._at_phones, SCRIPT, "phones", self._base, transport, str(uid), **environment)
-        said, _ = running.communicate(timeout=90)
-        return json.loads(said)
-
-    @contextmanager
-    def broker(self) -> Iterator[str]:
-        """Where `imsphone-sa` listens, in a folder that everybody may enter."""
-        user = pwd.getpwuid(NOBODY).pw_name
-        with tempfile.TemporaryDirectory() as folder:
-            Path(folder).chmod(0o755)
-            path = Path(folder, "sa")
-            command = ("-c", "from imsphone.net.privilege import main; main()", "--user", user, "--socket", str(path))
-            broker = self.start(self._at_phones, *command)
-            while broker.poll() is None and not path.exists():
-                time.sleep(0.02)
-            yield str(path)
-
-    def __exit__(self, *_: object) -> None:
-        for running in reversed(self._running):
-            if running.poll() is None:
-                running.terminate()
-            running.communicate(timeout=10)
-        for name in (self._at_lab, self._at_phones):
-            ip("netns", "del", name)
-
-
-needs_hosts = pytest.mark.skipif(lack() is not None, reason=str(lack()))
-DONE = {
-    "alice registers": "hmac-sha-1-96/aes-cbc",
-    "bob registers": "hmac-sha-1-96/aes-cbc",
-    "alice calls bob": "ended",
-    "alice refreshes": "hmac-sha-1-96/aes-cbc",
-    "bob calls alice": "ended",
-    "alice deregisters": False,
-}
-
-
-@needs_hosts
-@pytest.mark.parametrize(("base", "transports"), [("10.94.0", ("tcp", "udp", "")), ("fd94::", ("tcp", "udp"))])
-def test_two_hosts_with_the_kernels_own_tcp(base: str, transports: tuple[str, ...]) -> None:
-    with TwoHosts(base) as hosts:
-        for transport in transports:
-            said = hosts.phones(transport)
-            assert {key: said.get(key) for key in DONE} == DONE, said
-            assert set(said["inside"]) == ({transport.upper()} if transport else {"TCP", "UDP"})
-            assert said["in the clear"] == ["REGISTER"]
-
-
-@needs_hosts
-@pytest.mark.parametrize("base", ["10.94.0", "fd94::"])
-def test_an_ordinary_user_has_it_from_imsphone_sa(base: str) -> None:
-    with TwoHosts(base) as hosts, hosts.broker() as path:
-        said = hosts.phones("tcp", NOBODY, IMSPHONE_SA=path)
-        assert {key: said.get(key) for key in DONE} == DONE, said
-        assert set(said["inside"]) == {"TCP"}

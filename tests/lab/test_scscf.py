@@ -112,7 +112,7 @@ def test_a_number_finds_its_owner(both: tuple[Registrant, Registrant]) -> None:
         ("tel:+4930999", 404),
         (f"sip:001010000000002@{REALM}", 404),  # barred
         ("sip:bob@elsewhere.example", 404),
-        ("urn:service:sos", 416),
+        ("urn:service:counseling", 416),
     ],
 )
 def test_nobody_is_there(both: tuple[Registrant, Registrant], target: str, status: int) -> None:

@@ -5,12 +5,14 @@ import contextlib
 import socket
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from imsphone.errors import NetworkError
 from imsphone.machine import Address, Flow
 from imsphone.net import flows as flows_module
+from imsphone.net.authority import certified
 from imsphone.net.flows import Flows
 
 ALICE, BOB = "127.0.10.101", "127.0.10.102"
@@ -312,3 +314,36 @@ async def test_after_close_nothing_happens_any_more() -> None:
         alice.flows.send(b"x", alice.to(bob.local))
         await asyncio.sleep(0.05)
         assert (alice.got, alice.lost, bob.got) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        MESSAGE % 1,
+        b"\x16\x03\x01\x00\x05hello",
+        b"\x16\x03\x01\xff\xff" + bytes(70_000),
+        b"\x80\x2e\x01\x00\x02" + bytes(50),
+    ],
+    ids=["plain SIP", "half a record", "a record too long", "an old version"],
+)
+async def test_what_is_no_tls_is_let_go_where_tls_is_taken(tmp_path: Path, noise: bytes) -> None:
+    got: list[bytes] = []
+    flows = Flows(
+        Address(BOB, 0),
+        lambda data, flow: got.append(data),
+        lambda flow: None,
+        tls=certified(tmp_path, BOB),
+        takes_tls=True,
+    )
+    try:
+        reader, writer = await asyncio.open_connection(*flows.local)
+        writer.write(noise)
+        writer.write_eof()
+        async with asyncio.timeout(5):
+            with contextlib.suppress(ConnectionResetError):
+                while await reader.read(4096):  # an alert, maybe
+                    pass
+        writer.close()
+    finally:
+        flows.close()
+    assert not got

@@ -59,6 +59,13 @@ def test_after_a_crash_the_rule_that_stayed_makes_room_for_the_next_one() -> Non
     assert f"oif {name} " not in said("ip", "-6", "rule")
 
 
+@needs_tun
+def test_a_device_that_somebody_took_away_is_closed_all_the_same() -> None:
+    device = open_tun("127.0.0.1")
+    subprocess.run(["ip", "link", "delete", name_of(device)], check=True)
+    close_tun(device)
+
+
 def test_a_machine_without_tun_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tun, "PATH", "/nonexistent")
     with pytest.raises(NetworkError, match="modprobe tun"):
