@@ -30,6 +30,8 @@ from imsphone.events import (
     Challenged,
     Deregistered,
     Event,
+    FlowLost,
+    FlowOpened,
     MediaMeasured,
     Registered,
     RegistrationFailed,
@@ -51,7 +53,7 @@ from imsphone.usim.isim import Isim
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
 SETTLE_S = 1.0
-_SETTLED = (Registered, RegistrationFailed, Deregistered)
+_SETTLED = (Registered, RegistrationFailed, Deregistered, FlowOpened, FlowLost)
 _log = logging.getLogger("imsphone.phone")
 
 
