@@ -5,9 +5,12 @@
     ├─ StateError              not now: names the state and what is allowed
     ├─ Rejected                the network said no: .status .reason .retry_after_s .response
     │  ├─ RegistrationRejected
-    │  └─ CallRejected
+    │  ├─ CallRejected
+    │  └─ TextRejected
+    ├─ TextTooLong             more than one MESSAGE may carry over UDP
     ├─ NetworkError            nothing resolves, nothing answers: .tried lists what was asked
     ├─ AuthenticationError     the network did not prove itself, or refuses our proof
+    ├─ CardError               a card or its reader: not there, taken out, wants its PIN, cannot do it
     └─ AudioError              a sound device, a sound file or a codec
     ParseError(ValueError)     .offset .expected; only from parse functions that the caller called
 
@@ -16,8 +19,6 @@ answers or drops them and tells `Violated`.
 """
 
 from __future__ import annotations
-
-from imsphone.events import RegistrationFailed
 
 
 class ImsPhoneError(Exception):
@@ -59,6 +60,14 @@ class CallRejected(Rejected):
     """The call was not taken: busy, declined, no answer, no such user."""
 
 
+class TextRejected(Rejected):
+    """The text was not taken: no such user, not there, not allowed."""
+
+
+class TextTooLong(ImsPhoneError):
+    """The text is longer than one MESSAGE may carry; the sentence says by how much."""
+
+
 class NetworkError(ImsPhoneError):
     """Nothing resolves or nothing answers; `tried` lists the addresses that were asked."""
 
@@ -69,6 +78,10 @@ class NetworkError(ImsPhoneError):
 
 class AuthenticationError(ImsPhoneError):
     """AKA failed: the network's MAC does not fit our key, or the network does not take our RES."""
+
+
+class CardError(ImsPhoneError):
+    """A card or its reader cannot do what was asked; the sentence says what to do about it."""
 
 
 class AudioError(ImsPhoneError):
@@ -82,14 +95,3 @@ class ParseError(ValueError):
         self.expected = expected
         self.offset = offset
         super().__init__(f"expected {expected} at offset {offset}")
-
-
-def registration_error(event: RegistrationFailed) -> RegistrationRejected | AuthenticationError | NetworkError:
-    """The error that stands for a registration that failed for good."""
-    if event.cause == "authentication":
-        return AuthenticationError(event.sentence)
-    if event.cause == "rejected" and event.status is not None:
-        return RegistrationRejected(
-            event.status, event.reason, explanation=event.sentence, retry_after_s=event.retry_after_s
-        )
-    return NetworkError(event.sentence, event.tried)

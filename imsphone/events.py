@@ -184,6 +184,45 @@ class EmergencyOffered(Event):
     reason: str
 
 
+# Texts: `text` is the key of a text of ours, the same in all of its events ------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextReceived(Event):
+    """Somebody wrote to us; `remote` is the P-Asserted-Identity where there is one, else From."""
+
+    remote: str
+    body: str
+    display_name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextSent(Event):
+    """A text of ours has left."""
+
+    text: str
+    remote: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextDelivered(Event):
+    """It has arrived (`status` 200), or somebody in the network keeps it for who is not there (202)."""
+
+    text: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextFailed(Event):
+    """It was not taken. `status` is None where nothing answered; `sentence` says why and what to do."""
+
+    text: str
+    sentence: str
+    status: int | None = None
+    reason: str = ""
+    retry_after_s: int | None = None
+
+
 # Media --------------------------------------------------------------------------------------------------------------
 
 

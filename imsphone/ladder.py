@@ -8,8 +8,8 @@
 
 Three uses of one list of rungs: `draw` for eyes, `lines` for tests ("alice -> p-cscf  INVITE"), `compare` for a test
 that failed. A message recorded at both ends is one rung, at the time it left; RTP is folded into one band a
-conversation. What went inside ESP says so, and its packets are not drawn besides. A node is known by the name under
-which it is traced, a stranger by `names` or by its host.
+conversation. What went inside ESP or TLS says so, and its packets are not drawn besides. A node is known by the name
+under which it is traced, a stranger by `names` or by its host.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def rungs(
         if record.protocol == "RTP":
             _fold(found, bands, source, target, crossing)
         elif record.protocol not in ("RTCP", "ESP"):
-            label = label_of(record.data) + (" (ESP)" if record.is_protected else "")
+            label = label_of(record.data) + record.cover
             rung = Rung(crossing.at, source, target, label, _kind(record.protocol, label), crossing.is_lost)
             rung.is_repeated = (source, target, record.data) in seen and record.flow.transport == "UDP"
             rung.answers = answered_method(record.data)

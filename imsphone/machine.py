@@ -21,7 +21,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
-Transport = Literal["UDP", "TCP", "ESP"]
+Transport = Literal["UDP", "TCP", "TLS", "ESP"]
 
 
 class Address(NamedTuple):
@@ -49,6 +49,11 @@ class Flow(NamedTuple):
     def over(self, transport: Transport) -> Flow:
         """The same two ends over another transport."""
         return Flow(transport, self.local, self.remote)
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether what is sent arrives, and in its order."""
+        return self.transport in ("TCP", "TLS")
 
     def __str__(self) -> str:
         return f"{self.transport} {self.local} ↔ {self.remote}"
@@ -111,11 +116,19 @@ class Resolve:
     """Which flows reach this host (name or literal)? Answer: tuple of `Flow`, best first; empty where nothing does.
 
     `transport` and `port` are what the URI said, None where it said nothing; then NAPTR and SRV decide (RFC 3263).
+    `others` are hosts and ports whose flows come after those of the first, whatever became of it.
     """
 
     host: str
     port: int | None = None
     transport: Transport | None = None
+    others: tuple[tuple[str, int | None], ...] = ()
+
+    @property
+    def single(self) -> tuple[Resolve, ...]:
+        """The same question for each host on its own."""
+        hosts = ((self.host, self.port), *self.others)
+        return tuple(Resolve(host, port, self.transport) for host, port in hosts)
 
 
 @dataclass(frozen=True, slots=True)

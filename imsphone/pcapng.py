@@ -68,7 +68,7 @@ def _comment(message: Crossing) -> str:
 
 
 def _label(message: Crossing) -> str:
-    return label_of(message.record.data, message.record.protocol) + (" (ESP)" if message.record.is_protected else "")
+    return label_of(message.record.data, message.record.protocol) + message.record.cover
 
 
 def _names(messages: Iterable[Crossing]) -> bytes:

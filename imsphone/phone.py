@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self, TypeVar
@@ -23,7 +23,7 @@ from imsphone.audio.endpoint import Audio
 from imsphone.audio.loop import MediaLoop
 from imsphone.audio.null import silence
 from imsphone.call import Call
-from imsphone.errors import ImsPhoneError, NetworkError, StateError, registration_error
+from imsphone.errors import ImsPhoneError, NetworkError, StateError
 from imsphone.events import (
     CallEnded,
     CallIncoming,
@@ -35,24 +35,31 @@ from imsphone.events import (
     MediaMeasured,
     Registered,
     RegistrationFailed,
+    TextDelivered,
+    TextFailed,
+    TextReceived,
 )
 from imsphone.ims.identity import Identity
 from imsphone.ims.ue import Ue
 from imsphone.ipsec.shield import Counted
 from imsphone.ladder import draw
 from imsphone.machine import Address, Authenticate, Ids, OpenMedia
+from imsphone.net.card import Card, open_card
+from imsphone.net.choice import expect_way, way_of
 from imsphone.net.driver import Driver
-from imsphone.net.esp import raw_socket
+from imsphone.net.tls import profile_tls
 from imsphone.net.whereabouts import Whereabouts
 from imsphone.profile import Profile, Secret
+from imsphone.refusal import registration_error, text_error
 from imsphone.store import StoredIsim, open_isim, open_secret
 from imsphone.trace import Direction, Trace
-from imsphone.usim.aka import Outcome
+from imsphone.usim.aka import NoAnswer, Outcome
 from imsphone.usim.isim import Isim
+from imsphone.waiting import Watch, within
 
 E = TypeVar("E", bound=Event)
-T = TypeVar("T")
 SETTLE_S = 1.0
+_MOST_TEXTS = 1000  # that nobody asks for: the oldest is dropped then
 _SETTLED = (Registered, RegistrationFailed, Deregistered, FlowOpened, FlowLost)
 _log = logging.getLogger("imsphone.phone")
 
@@ -60,7 +67,8 @@ _log = logging.getLogger("imsphone.phone")
 class Phone:
     """One user device. Use it as an async context manager: leaving it releases calls and the registration.
 
-    `isim` or `password` replace what the profile's references name; `audio` makes the two ends of a call's sound
+    `isim` or `password` replace what the profile's references name; where the SIM is a card, `profile` is completed by
+    what it says. `audio` makes the two ends of a call's sound
     (silence by default; see `imsphone.audio`); `link` is a bad network put before the RTP sockets, for trials.
     """
 
@@ -68,7 +76,7 @@ class Phone:
         self,
         profile: Profile,
         *,
-        isim: Isim | None = None,
+        isim: Isim | Card | None = None,
         password: Secret | None = None,
         audio: Audio = silence,
         trace: Trace | None = None,
@@ -82,22 +90,27 @@ class Phone:
         self.registration: Registered | None = None
         self.audio = audio
         self._isim = isim
-        self._stored: StoredIsim | None = None
+        self._opened: StoredIsim | Card | None = None  # by us, who close it
         self._password = password
         self._listeners: list[Callable[[Event], None]] = []
         self._incoming: asyncio.Queue[Call] = asyncio.Queue()
+        self._texts: asyncio.Queue[TextReceived] = asyncio.Queue(_MOST_TEXTS)
         self._media = MediaLoop(on_measured=self._measured, on_packet=self._packet, link=link)
         self._ports: dict[str, Address] = {}  # opened, by call
         self._trouble: ImsPhoneError | None = None
         self._crash: Exception | None = None
-        self._watches: set[_Watch] = set()
+        self._watches: set[Watch] = set()
         self._is_open = False
         self._is_proving = False  # our answer to a challenge is under way
 
     async def __aenter__(self) -> Self:
         profile = self.profile
         if profile.auth == "aka" and self._isim is None:
-            self._isim = self._stored = open_isim(profile)
+            if profile.sim:
+                self._isim = self._opened = card = await asyncio.to_thread(open_card, profile)
+                self.profile = profile = card.complete(profile)
+            else:
+                self._isim = self._opened = open_isim(profile)
         if profile.auth == "digest" and self._password is None:
             self._password = open_secret(profile.password or "")
         self._ue = Ue(profile, Identity.of(profile), Ids(os.urandom(32)), self._password)
@@ -110,9 +123,11 @@ class Phone:
             on_crash=self._note_crash,
             trace=self.trace,
             dns=profile.dns_address,
+            tls=profile_tls(profile),
             local=(profile.local_host, profile.local_port),
             # Kamailio's P-CSCF makes no agreement with a phone whose Via names another port
             preferred_port=0 if profile.security == "none" else 5060,
+            protection=way_of(profile),
         )
         self._loop = asyncio.get_running_loop()
         self._whereabouts = Whereabouts(lambda: self._ue.way, self.move) if profile.local_host is None else None
@@ -141,8 +156,8 @@ class Phone:
                 call.close()
             await self._driver.close()
             await asyncio.to_thread(self._media.close)
-            if self._stored is not None:
-                self._stored.close()
+            if self._opened is not None:
+                await asyncio.to_thread(self._opened.close)
         if self._crash is not None:
             raise self._crash
 
@@ -152,11 +167,11 @@ class Phone:
         """Registers with the network; it refreshes itself from then on.
 
         Raises RegistrationRejected, AuthenticationError, NetworkError; the last also where the profile insists on IPsec
-        and this machine cannot send it, before anything else is.
+        and this machine cannot send it, or no TCP inside it where that is insisted on, before anything else is.
         """
         self._expect_open()
         if self.profile.security == "ipsec":
-            raw_socket(self.profile.local_host or "127.0.0.1").close()
+            expect_way(self.profile)
         self._trouble = None
         with self._watch(Registered, RegistrationFailed) as watch:
             self.do(self._ue.register)
@@ -232,9 +247,29 @@ class Phone:
     async def incoming(self, timeout: float | None = None) -> Call:
         """The next call that comes in and is still there. Raises TimeoutError."""
         while True:
-            call = await _within(timeout, self._incoming.get(), "no call came in")
+            call = await within(timeout, self._incoming.get(), "no call came in")
             if call.state != "ended":
                 return call
+
+    async def text(self, target: str, body: str) -> TextDelivered:
+        """Sends a text to a number, a user of the home domain or a SIP address; returns once it is taken.
+
+        Raises TextRejected, NetworkError, TextTooLong, StateError where the phone is not registered, and ParseError
+        where `target` is no address.
+        """
+        self._expect_open()
+        key, effects = self._ue.text(target, body, self._driver.now())
+        with self._watch(TextDelivered, TextFailed, text=key) as watch:
+            self._driver.perform(effects)
+            event = await watch.first()
+        if isinstance(event, TextFailed):
+            raise text_error(event)
+        assert isinstance(event, TextDelivered)
+        return event
+
+    async def incoming_text(self, timeout: float | None = None) -> TextReceived:
+        """The next text that comes in, or has come in and was not asked for yet. Raises TimeoutError."""
+        return await within(timeout, self._texts.get(), "no text came in")
 
     # Sees -------------------------------------------------------------------------------------------------------------
 
@@ -261,7 +296,7 @@ class Phone:
     async def until(self, kind: type[E], timeout: float | None = None) -> E:
         """The next event of this kind. Raises TimeoutError."""
         with self._watch(kind) as watch:
-            event = await _within(timeout, watch.first(), f"{kind.__name__} did not happen")
+            event = await within(timeout, watch.first(), f"{kind.__name__} did not happen")
         assert isinstance(event, kind)
         return event
 
@@ -295,7 +330,9 @@ class Phone:
         """The media thread. For `Call`."""
         return self._media
 
-    async def _authenticate(self, question: Authenticate) -> Outcome | None:
+    async def _authenticate(self, question: Authenticate) -> Outcome | NoAnswer | None:
+        if isinstance(self._isim, Card):
+            return await asyncio.to_thread(self._isim.authenticate, question.rand, question.autn)
         return None if self._isim is None else self._isim.authenticate(question.rand, question.autn)
 
     async def _open_media(self, question: OpenMedia) -> Address | None:
@@ -316,6 +353,10 @@ class Phone:
             case CallIncoming():
                 call = self.calls[event.call] = Call(self, event.call, "incoming", event.remote)
                 self._incoming.put_nowait(call)
+            case TextReceived():
+                if self._texts.full():
+                    self._texts.get_nowait()
+                self._texts.put_nowait(event)
         key = getattr(event, "call", None)
         if key is not None and (call_of := self.calls.get(key)) is not None:
             call_of.apply(event)
@@ -349,45 +390,5 @@ class Phone:
         if not self._is_open:
             raise StateError("This phone is closed; use it inside `async with Phone(profile) as phone:`.")
 
-    def _watch(self, *kinds: type[Event]) -> _Watch:
-        return _Watch(self, kinds)
-
-
-class _Watch:
-    """Listens for the first event of some kinds while a `with` lasts, so that none can slip by."""
-
-    def __init__(self, phone: Phone, kinds: tuple[type[Event], ...]) -> None:
-        self._phone = phone
-        self._kinds = kinds
-        self._found: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
-
-    def __enter__(self) -> Self:
-        self._stop = self._phone.on(self._hear)
-        self._phone._watches.add(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop()
-        self._phone._watches.discard(self)
-        self._found.cancel()
-
-    def fail(self, error: Exception) -> None:
-        """No event will come."""
-        if not self._found.done():
-            self._found.set_exception(error)
-
-    def _hear(self, event: Event) -> None:
-        is_final = not isinstance(event, RegistrationFailed) or event.is_final
-        if isinstance(event, self._kinds) and is_final and not self._found.done():
-            self._found.set_result(event)
-
-    async def first(self) -> Event:
-        return await self._found
-
-
-async def _within(timeout_s: float | None, awaited: Coroutine[Any, Any, T], what: str) -> T:
-    """Its result, or TimeoutError with a sentence."""
-    try:
-        return await asyncio.wait_for(awaited, timeout_s)
-    except TimeoutError:
-        raise TimeoutError(f"{what} within {timeout_s:g} s") from None
+    def _watch(self, *kinds: type[Event], text: str = "") -> Watch:
+        return Watch(self.on, self._watches, kinds, text)

@@ -18,59 +18,14 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from hmac import compare_digest
 from importlib import resources
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, NoReturn
+from typing import Any, Literal, NamedTuple
 
 from imsphone.errors import ProfileError
 from imsphone.machine import Address
-
-
-class Secret:
-    """Octets that nobody sees by accident: K, OP, OPc or a password.
-
-    Printed, formatted or put into a message it is three dots; it does not pickle and does not copy; it compares in
-    constant time. Whoever needs the octets says so: `reveal()`.
-    """
-
-    __slots__ = ("_data",)
-
-    def __init__(self, data: bytes) -> None:
-        self._data = bytes(data)
-
-    def reveal(self) -> bytes:
-        """The octets."""
-        return self._data
-
-    def key(self, name: str, *sizes: int) -> bytes:
-        """The octets that this text spells in hex digits; blanks between them do not count.
-
-        `sizes` are the lengths that fit, in octets, 16 where none is said; `name` is "k", "op" and the like. Raises
-        ProfileError, which says how many digits there are and never which.
-        """
-        digits = b"".join(self._data.split())
-        should = " or ".join(str(2 * size) for size in sizes or (16,))
-        if not re.fullmatch(rb"[0-9A-Fa-f]*", digits):
-            raise ProfileError(f"{name} holds a character that is no hex digit; it should be {should} hex digits")
-        if len(digits) not in {2 * size for size in sizes or (16,)}:
-            raise ProfileError(f"{name} has {len(digits)} hex digits; it should have {should}")
-        return bytes.fromhex(digits.decode())
-
-    def __repr__(self) -> str:
-        return "•••"
-
-    def __format__(self, _spec: str) -> str:
-        return "•••"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and compare_digest(self._data, other._data)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __reduce_ex__(self, _protocol: object) -> NoReturn:
-        raise TypeError("a Secret is not pickled")
+from imsphone.secret import Secret as Secret
 
 
 class Endpoint(NamedTuple):
@@ -143,27 +98,27 @@ def _is_accepted_by(parse: Callable[[str], object]) -> Callable[[Any], bool]:
     return fits
 
 
+def _list_of(should: str, fits: Callable[[Any], bool], least: int = 1) -> _Form:
+    return _Form(should, lambda value: isinstance(value, tuple) and len(value) >= least and all(map(fits, value)))
+
+
 _TEXT = _spelled(r"[^\x00-\x1f\x7f\ud800-\udfff]*", "text on one line")
 _ENDPOINT = _Form('"host", "host:port" or "[v6]:port"', _is_accepted_by(endpoint))
+_ENDPOINTS = _list_of('a list of P-CSCFs, each "host", "host:port" or "[v6]:port"', _ENDPOINT.fits, 0)
 _PLACE = _Form('an IP address and a port such as "10.0.0.5:5060"', _is_accepted_by(place))
 _LITERAL = _Form("an IP address", lambda value: _is_accepted_by(ip_address)(value) and "%" not in value)
-_TRANSPORT = _Form('"udp" or "tcp"', lambda value: value in ("UDP", "TCP"))
+_TRANSPORT = _Form('"udp", "tcp" or "tls"', lambda value: value in ("UDP", "TCP", "TLS"))
+_PATH = _spelled(r"[^\x00-\x1f\x7f]*\.[A-Za-z]{2,4}", 'the path of a file such as "ca.pem"')
 _SECRET = _spelled(_REFERENCE, 'a reference: "keyring:NAME", "file:PATH" or "env:VARIABLE", never the secret itself')
-_CODECS = _Form(
-    'a list of encoding names such as ["PCMA", "PCMU"]',
-    lambda value: (
-        isinstance(value, tuple) and value != () and all(map(_spelled(r"[A-Za-z][\w.-]{0,19}", "").fits, value))
-    ),
-)
-
-
+_SIM = _spelled(r"card:[^\x00-\x1f\x7f\ud800-\udfff]*", '"card:" or "card:READER", a part of the reader\'s name')
+_CODECS = _list_of('a list of encoding names such as ["PCMA", "PCMU"]', _spelled(r"[A-Za-z][\w.-]{0,19}", "").fits)
 SECURITY_SUITES = (
     *("hmac-sha-1-96/aes-cbc", "hmac-md5-96/aes-cbc", "hmac-sha-1-96/null", "hmac-md5-96/null"),
     *("null/aes-gcm", "aes-gmac/null"),
 )
-_SUITES = _Form(
+_SUITES = _list_of(
     'a list of integrity and encryption algorithms such as ["hmac-sha-1-96/aes-cbc", "hmac-sha-1-96/null"]',
-    lambda value: isinstance(value, tuple) and value != () and all(one in SECURITY_SUITES for one in value),
+    SECURITY_SUITES.__contains__,
 )
 
 
@@ -195,6 +150,8 @@ class Profile:
     )
 
     # How it proves itself.
+    sim: str | None = _key("the card that is the SIM, in place of k and opc; it says who the phone is", _SIM)
+    pin: str | None = _key("the PIN of that card, 4 to 8 digits, where it asks for one", _SECRET)
     auth: Literal["aka", "digest"] = _key("the kind of authentication", _one_of("aka", "digest"), "aka")
     algorithm: Literal["milenage", "tuak"] = _key("what the SIM computes", _one_of("milenage", "tuak"), "milenage")
     k: str | None = _key("the key of the SIM, 32 hex digits (tuak: 32 or 64)", _SECRET)
@@ -210,7 +167,13 @@ class Profile:
 
     # Where to.
     pcscf: str | None = _key("the P-CSCF; without it DNS of the home domain names one", _ENDPOINT)
-    transport: Literal["UDP", "TCP"] | None = _key("which transport always; without it the size decides", _TRANSPORT)
+    other_pcscfs: tuple[str, ...] = _key("P-CSCFs to try after that one, in this order", _ENDPOINTS, ())
+    transport: Literal["UDP", "TCP", "TLS"] | None = _key(
+        "which transport always; without it the size decides", _TRANSPORT
+    )
+    tls_ca: str | None = _key("the file of whom to trust, a PEM, in place of those whom the system trusts", _PATH)
+    tls_cert: str | None = _key("the file of the own certificate, a PEM, for a P-CSCF that wants one", _PATH)
+    tls_key: str | None = _key("the file of its key, a PEM with mode 0600", _PATH)
     dns: str | None = _key("the resolver, in place of the system's", _ENDPOINT)
     local_host: str | None = _key("the own address; without it the one that the route to the P-CSCF takes", _LITERAL)
     local_port: int = _key("the own SIP port, 0 for any free one", _whole(0, 65535), 0)
@@ -218,6 +181,9 @@ class Profile:
     # Security between phone and P-CSCF (TS 33.203). "ipsec-or-plain" registers unprotected where there is no IPsec.
     security: Literal["none", "ipsec", "ipsec-or-plain"] = _key(
         "whether messages to the P-CSCF go inside IPsec", _one_of("none", "ipsec", "ipsec-or-plain"), "none"
+    )
+    ipsec_by: Literal["auto", "own", "kernel"] = _key(
+        "who makes ESP: imsphone itself or the kernel", _one_of("auto", "own", "kernel"), "auto"
     )
     security_suites: tuple[str, ...] = _key("the algorithms to offer, the preferred first", _SUITES, SECURITY_SUITES)
 
@@ -244,7 +210,7 @@ class Profile:
     no_answer_s: int = _key("how long a call rings before it is given up", _whole(1, 3600), 120)
 
     def __post_init__(self) -> None:
-        for name in ("codecs", "security_suites"):
+        for name in ("codecs", "security_suites", "other_pcscfs"):
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
         if isinstance(self.transport, str):
@@ -301,9 +267,16 @@ class Profile:
         return "".join(lines)
 
     def _require(self) -> None:
+        if self.sim and self.auth == "aka":
+            if self.k:
+                raise ProfileError(
+                    "sim and k are both there: keep sim for the card in a reader, or k for a SIM in software"
+                )
+            return
         if not (self.imsi or self.impi or self.impu):
             raise ProfileError(
-                "imsi is missing: the number of the subscription, 6 to 15 digits (impi or impu would do)"
+                "imsi is missing: the number of the subscription, 6 to 15 digits (impi or impu would do, or a card: "
+                'sim = "card:")'
             )
         needed = ["password"] if self.auth == "digest" else ["k"]
         plain, bound = ("op", "opc") if self.algorithm == "milenage" else ("top", "topc")
@@ -336,7 +309,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _with_base(table: Mapping[str, Any], where: str, folder: Path, seen: tuple[str, ...]) -> dict[str, Any]:
-    """The table over its base over its base's base; `file:` made absolute while it is known whose folder is meant."""
+    """The table over its base over its base's base; paths made absolute while it is known whose folder is meant."""
     keys = dict(table)
     base = keys.pop("base", None)
     for name in keys:
@@ -344,6 +317,8 @@ def _with_base(table: Mapping[str, Any], where: str, folder: Path, seen: tuple[s
         value = keys[name]
         if _FORMS[name] is _SECRET and isinstance(value, str) and value.startswith("file:") and value[5:6] != "~":
             keys[name] = f"file:{folder.joinpath(value[5:]).absolute()}"
+        elif _FORMS[name] is _PATH and isinstance(value, str) and value[:1] != "~":
+            keys[name] = str(folder.joinpath(value).absolute())
     if base is None:
         return keys
     if not _TEXT.fits(base):

@@ -44,7 +44,7 @@ _PATIENCE_S = 0.3  # before a message that has not come in is called lost: it ma
 class Record:
     """One message at one node: `who` sent or received it at `at` (seconds) on `flow`, whose local end is who's.
 
-    `is_protected`: it was inside an ESP packet, which has a record of its own.
+    `is_protected`: it was inside an ESP packet, which has a record of its own, or inside TLS, which has none.
     """
 
     at: float
@@ -54,6 +54,13 @@ class Record:
     data: bytes
     protocol: Protocol
     is_protected: bool = False
+
+    @property
+    def cover(self) -> str:
+        """Behind its name in a ladder: what hid it on the wire."""
+        if not self.is_protected:
+            return ""
+        return " (TLS)" if self.flow.transport == "TLS" else " (ESP)"
 
     @property
     def is_media(self) -> bool:

@@ -23,12 +23,12 @@ ROOT = Path(__file__).parents[1]
 # Bottom to top. A module stands where its longest name stands, and imports from its own row or from below.
 LAYERS = (
     ("machine", "events", "errors", "assets"),
-    ("ladder", "trace", "pcapng", "label", "redaction", "profile", "imported"),
+    ("ladder", "trace", "pcapng", "label", "redaction", "profile", "secret", "imported", "refusal"),
     ("sip",),
     ("sdp", "rtp", "usim", "ipsec"),
     ("ims", "lab", "media"),
     ("net", "audio", "store", "lab.serve"),
-    ("phone", "call", ""),  # "": imsphone/__init__.py, the shop window
+    ("phone", "call", "waiting", ""),  # "": imsphone/__init__.py, the shop window
     ("rpc",),
     ("cli", "testing"),
 )
@@ -42,7 +42,7 @@ OPEN_TO_UI = ("events", "errors", "profile", "ladder", "rpc")
 DRAWERS = frozenset("util utils common misc helper helpers manager managers handler handlers base core".split())
 DRAWER_CLASSES = ("Manager", "Helper", "Handler", "Factory", "Impl")
 MOST_LINES = 400
-DISTRIBUTIONS = {"dns": "dnspython", "PySide6": "PySide6-Essentials", "pjsua2": "pjsua2-python"}
+DISTRIBUTIONS = {"dns": "dnspython", "PySide6": "PySide6-Essentials", "pjsua2": "pjsua2-python", "smartcard": "pyscard"}
 TEST_TOOLS = ("pytest", "_pytest", "libc", "cpython")  # the plug-in's host, C's own library and Python's to Cython
 APART = ("bench", "interop", "journeys", "screens", "soak", "wire")  # tests that mirror no source file
 

@@ -42,6 +42,11 @@ def test_a_machine_has_the_whole_contract() -> None:
     assert layer.answer(Ask("?"), None, 0.0) == layer.lost(UDP, 0.0) == layer.tick(0.0) == []
 
 
+def test_a_question_for_several_hosts_is_one_for_each() -> None:
+    question = Resolve("a.example", 5070, "TCP", (("b.example", None),))
+    assert question.single == (Resolve("a.example", 5070, "TCP"), Resolve("b.example", None, "TCP"))
+
+
 def test_the_same_seed_names_the_same_run() -> None:
     def names(seed: bytes) -> list[object]:
         ids = Ids(seed)

@@ -169,6 +169,16 @@ def test_ipv6_and_dns_over_tcp(tmp_path: Path) -> None:
     assert tshark(trace, tmp_path, "-Y", COMPLAINTS) == []
 
 
+@needs_tshark
+def test_what_was_inside_tls_can_be_read(tmp_path: Path) -> None:
+    trace = Trace()
+    one, other = Address("192.0.2.1", 40000), Address("192.0.2.2", 5061)
+    trace.add(1.0, "alice", "sent", Flow("TLS", one, other), sip("OPTIONS sip:x SIP/2.0", cseq="1 OPTIONS"), True)
+    assert fields(trace, tmp_path, "sip", "sip.CSeq.seq", "frame.comment") == [
+        "1\talice → 192.0.2.2:5061: OPTIONS (TLS)"
+    ]
+
+
 def blocks(capture: bytes) -> Iterator[tuple[int, bytes]]:
     offset = 0
     while offset < len(capture):

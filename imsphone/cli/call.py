@@ -84,7 +84,7 @@ async def _call(path: Path, options: Options, show_ladder: bool, trace_file: Pat
 
     profile = Profile.load(path)
     try:
-        target_of(options.target, Identity.of(profile).home_domain)
+        target_of(options.target, "card.invalid" if profile.sim else Identity.of(profile).home_domain)
     except ParseError as error:
         sentence = f'"{options.target}" cannot be called; expected {error.expected}'
         raise click.BadParameter(sentence, param_hint="TARGET") from None

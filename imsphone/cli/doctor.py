@@ -74,6 +74,8 @@ async def _look_at_protection(path: Path | None, findings: list[Finding]) -> Non
 
     try:
         profile = Profile.load(path) if path else None
+        if profile is not None and profile.sim:
+            profile = _read_card(profile)[0]
     except ImsPhoneError as error:
         findings.append(Finding("profile", "bad", str(error)))
         return
@@ -89,6 +91,7 @@ def machine_findings() -> list[Finding]:
         ("pesq", "PESQ", "quality", "reports lack the PESQ figure"),
         ("pjsua2", "foreign phone", "peer", "demo --far-end pjsua2 is not to be had"),
         ("PySide6", "window", "ui", "imsphone-ui does not start"),
+        ("smartcard", "cards", "card", "a card in a reader cannot be the SIM"),
     ):
         if importlib.util.find_spec(module) is not None:
             found.append(Finding(name, "good", "installed"))
@@ -118,7 +121,10 @@ async def profile_findings(path: Path) -> list[Finding]:
         return [Finding("profile", "bad", str(error))]
     found = [Finding("profile", "good", str(path))]
     try:
-        if profile.auth == "aka":
+        if profile.auth == "aka" and profile.sim:
+            profile, finding = _read_card(profile)
+            found.append(finding)
+        elif profile.auth == "aka":
             with open_isim(profile):
                 pass
             found.append(Finding("SIM", "good", "K and OPc are there and have 32 digits each"))
@@ -127,19 +133,39 @@ async def profile_findings(path: Path) -> list[Finding]:
             found.append(Finding("password", "good", "it is there"))
     except ImsPhoneError as error:
         found.append(Finding("SIM" if profile.auth == "aka" else "password", "bad", str(error)))
+        if profile.sim:
+            return found  # nobody says whose P-CSCF it would be
     found.append(await _pcscf(profile))
     return found
+
+
+def _read_card(profile: Profile) -> tuple[Profile, Finding]:
+    """The profile with what its card says. Raises CardError."""
+    from imsphone.ims.identity import Identity
+    from imsphone.net.card import open_card
+
+    with open_card(profile) as card:
+        completed, who = card.complete(profile), card.subscription
+    where = f"; it names the P-CSCF {who.pcscfs[0]}" if who.pcscfs else ""
+    sentence = f"the {who.application} in {card.reader} is {Identity.of(completed).impi}, its PIN is {who.pin}{where}"
+    return completed, Finding("SIM", "good", sentence)
 
 
 async def _pcscf(profile: Profile) -> Finding:
     """Asks the P-CSCF with OPTIONS."""
     from imsphone.ims.identity import Identity
     from imsphone.net.driver import Driver
+    from imsphone.net.tls import profile_tls
+    from imsphone.profile import endpoint
     from imsphone.sip.probe import Answered, Probe
     from imsphone.sip.timers import Timers
 
     domain = Identity.of(profile).home_domain
     host, port = profile.pcscf_endpoint or (domain, None)
+    try:
+        tls = profile_tls(profile)
+    except ImsPhoneError as error:
+        return Finding("P-CSCF", "bad", str(error))
     told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     troubles: list[ImsPhoneError] = []
     probe = Probe(domain, Ids(os.urandom(16)), Timers(t1_s=ANSWER_S / 64))
@@ -149,10 +175,11 @@ async def _pcscf(profile: Profile) -> Finding:
         on_event=lambda event: None if told.done() else told.set_result(event),
         on_trouble=troubles.append,
         dns=profile.dns_address,
+        tls=tls,
         local=(profile.local_host, 0),
     )
     try:
-        driver.do(probe.ask, Resolve(host, port, profile.transport))
+        driver.do(probe.ask, Resolve(host, port, profile.transport, tuple(map(endpoint, profile.other_pcscfs))))
         event = await told
     finally:
         await driver.close()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imsphone.cli.octets import Octets
+from imsphone.cli.octets import Base
 from imsphone.cli.outputs import TRACE_FILE, OutFolder
 from imsphone.cli.run import run, signalled
 from imsphone.cli.say import say
@@ -18,15 +18,16 @@ from imsphone.errors import ImsPhoneError
 
 if TYPE_CHECKING:
     from imsphone.lab.network import Network
+    from imsphone.net.tls import Tls
 
 
 @click.command("lab")
 @click.option(
     "--base",
-    type=Octets(),
+    type=Base(),
     default="127.0.10",
     show_default=True,
-    help="First octets of the nodes' addresses.",
+    help="First octets of the nodes' addresses; or fd93:: and the like, where this host has those addresses.",
 )
 @click.option(
     "--seed", type=int, help="Draw the subscribers' keys from this number; without it they are new each time."
@@ -51,26 +52,40 @@ async def _lab(base: str, seed: int | None, profiles: Path | None, trace_file: P
 
     network = Network(base=base, seed=os.urandom(16) if seed is None else str(seed).encode())
     trace = Trace()
-    async with serve(network, trace=trace):
-        written = {} if profiles is None else write_profiles(network, profiles)
+    tls, written = None, {}
+    if profiles is not None:
+        written = write_profiles(network, profiles, has_tls=True)
+        tls = _certified(network, profiles)
+    async with serve(network, trace=trace, tls=tls):
         say(json.dumps(facts(network, written)) if as_json else manual(network, written))
         await signalled()
     if trace_file is not None:
         save_trace(trace, trace_file)
 
 
-def write_profiles(network: Network, folder: Path) -> dict[str, str]:
-    """A TOML file a subscriber, its secrets in files of their own that only their owner can read; name → path.
+def _certified(network: Network, folder: Path) -> Tls:
+    """What the P-CSCF shows by TLS, signed by an authority of this run: ca.pem beside the profiles."""
+    from imsphone.net.authority import certified
 
-    Raises ImsPhoneError where they cannot be written.
-    """
     try:
-        return _write_profiles(network, folder)
+        return certified(folder, *network.names)
     except OSError as error:
         raise ImsPhoneError(f"{error.filename} cannot be written: {error.strerror}") from None
 
 
-def _write_profiles(network: Network, folder: Path) -> dict[str, str]:
+def write_profiles(network: Network, folder: Path, *, has_tls: bool = False) -> dict[str, str]:
+    """A TOML file a subscriber, its secrets in files of their own that only their owner can read; name → path.
+
+    With `has_tls` who has a password has a second one by TLS, which trusts ca.pem beside it. Raises ImsPhoneError where
+    they cannot be written.
+    """
+    try:
+        return _write_profiles(network, folder, has_tls)
+    except OSError as error:
+        raise ImsPhoneError(f"{error.filename} cannot be written: {error.strerror}") from None
+
+
+def _write_profiles(network: Network, folder: Path, has_tls: bool) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True)
     written = {}
     for name, account in network.accounts.items():
@@ -80,10 +95,16 @@ def _write_profiles(network: Network, folder: Path) -> dict[str, str]:
                 keys[key] = _put_away(folder / f"{name}.{key}", secret.reveal().hex().encode())
         if account.password is not None:
             keys["password"] = _put_away(folder / f"{name}.password", account.password.reveal())
-        path = folder / f"{name}.toml"
-        path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items()))
-        written[name] = str(path)
+        written[name] = _write_profile(folder / f"{name}.toml", keys)
+        if has_tls and account.password is not None:
+            keys |= {"name": f"{name}-tls", "pcscf": str(network.secure), "transport": "tls", "tls_ca": "ca.pem"}
+            written[f"{name}-tls"] = _write_profile(folder / f"{name}-tls.toml", keys)
     return written
+
+
+def _write_profile(path: Path, keys: dict[str, Any]) -> str:
+    path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items()))
+    return str(path)
 
 
 def _put_away(path: Path, data: bytes) -> str:
@@ -126,6 +147,7 @@ def manual(network: Network, written: dict[str, str]) -> str:
                 "With any SIP phone (Digest):",
                 f"  user softphone1, password in {written['softphone1'].removesuffix('.toml')}.password,",
                 f"  domain {network.realm}, outbound proxy {network.addresses['p-cscf']} (UDP or TCP)",
+                f"  or {network.secure} (TLS, by an authority of this run: ca.pem beside the profiles)",
             ]
     else:
         lines += ["", "Start it with --profiles DIR to have profiles and keys written for your phones."]

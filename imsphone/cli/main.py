@@ -18,12 +18,14 @@ from imsphone.cli.say import hush, say
 from imsphone.errors import (
     AudioError,
     AuthenticationError,
+    CardError,
     ImsPhoneError,
     NetworkError,
     ParseError,
     ProfileError,
     Rejected,
     StateError,
+    TextTooLong,
 )
 
 # name → what `--help` says of it; the command itself is `command` in imsphone/cli/NAME.py.
@@ -31,10 +33,12 @@ _COMMANDS = {
     "demo": "Bring up a network, register two phones by IMS AKA, call, talk, and show it all.",
     "register": "Register with a network and say what it answered.",
     "call": "Call somebody: with the sound card, or with files.",
+    "text": "Send a text, and show what comes back.",
     "lab": "Run the built-in IMS network until Ctrl-C.",
     "trace": "Draw the ladder of a recorded trace, or turn it into pcapng.",
     "playout": "Replay recorded arrivals or a capture through the playout buffer, and measure it.",
     "doctor": "Look at this machine and a profile: what would keep a call from working?",
+    "card": "Show the card readers, and who a card says that its holder is.",
     "profile": "Show a profile and keep its secrets.",
     "engine": "Serve a phone to a window: JSON lines on standard input and output.",
 }
@@ -42,11 +46,13 @@ _COMMANDS = {
 _EXITS: tuple[tuple[type[BaseException], int], ...] = (
     (AudioError, 5),
     (AuthenticationError, 4),
+    (CardError, 4),
     (NetworkError, 3),
     (TimeoutError, 3),
     (Rejected, 1),
     (ProfileError, 2),
     (StateError, 2),
+    (TextTooLong, 2),
     (ParseError, 2),
     (click.UsageError, 2),
     (ImsPhoneError, 1),

@@ -36,8 +36,11 @@ def show(file: Path) -> None:
     from imsphone.profile import Profile
 
     effective = Profile.load(file)
-    identity = Identity.of(effective)
     click.echo(effective.as_toml(), nl=False)
+    if effective.sim:
+        click.echo("\n# who it registers, the card says as far as this does not: imsphone card")
+        return
+    identity = Identity.of(effective)
     click.echo(f"\n# registers {identity.impu}\n# as        {identity.impi}\n# with      {identity.home_domain}")
     click.echo(f"# instance  {identity.instance_id}")
 

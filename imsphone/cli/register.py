@@ -12,7 +12,7 @@ import click
 
 from imsphone.cli.outputs import TRACE_FILE
 from imsphone.cli.run import run, signalled
-from imsphone.cli.say import say
+from imsphone.cli.say import plain, say
 from imsphone.events import (
     Deregistered,
     Event,
@@ -20,11 +20,11 @@ from imsphone.events import (
     RegistrationFailed,
     RegistrationSeen,
     RegistrationUnseen,
+    TextReceived,
     Violated,
 )
 
 if TYPE_CHECKING:
-    from imsphone.ipsec.shield import Counted
     from imsphone.phone import Phone
 
 _KEEP_ALIVE_S = 5  # who stays wants to know soon that the P-CSCF is gone
@@ -63,7 +63,7 @@ async def _register(
                     phone.on(_tell_seen)
             registered = await phone.register()
             if not as_json:
-                _show(registered, phone.associations)
+                _show(registered, phone)
             if stay:
                 if not as_json:
                     click.echo("Staying registered; Ctrl-C deregisters.", err=True)
@@ -95,7 +95,7 @@ def _tell_seen(event: Event) -> None:
 
 async def _stay(phone: Phone) -> None:
     """Until Ctrl-C, or the registration is lost for good: then it raises why."""
-    from imsphone.errors import registration_error
+    from imsphone.refusal import registration_error
 
     waits = over, lost = asyncio.ensure_future(signalled()), asyncio.ensure_future(phone.until(RegistrationFailed))
     try:
@@ -107,12 +107,14 @@ async def _stay(phone: Phone) -> None:
         raise registration_error(lost.result())
 
 
-def _show(registered: Registered, associations: list[Counted]) -> None:
+def _show(registered: Registered, phone: Phone) -> None:
     say(f"Registered as {registered.impu} for {registered.expires_s} s.")
     if registered.protection:
         say(f"  Protected      by IPsec, {registered.protection}")
-        for (spi, source, target), _, packets, *_ in associations:
+        for (spi, source, target), _, packets, *_ in phone.associations:
             say(f"    {source} → {target}  spi {spi:08x}, {packets} packet{'s' if packets != 1 else ''}")
+    if phone.profile.transport == "TLS":
+        say("  Protected      by TLS")
     say("  Identities     " + ", ".join(registered.impus))
     say("  Service-Route  " + (", ".join(registered.service_route) or "none"))
 
@@ -128,5 +130,7 @@ def _tell(event: Event) -> None:
             say(f"Refreshed for {event.expires_s} s.")
         case RegistrationFailed(is_final=False):
             click.echo(event.sentence, err=True)
+        case TextReceived():
+            say(f"Text from {plain(event.remote)}: {plain(event.body)}")
         case Violated():
             click.echo(f"The network broke {event.clause}: {event.what} ({event.did}).", err=True)

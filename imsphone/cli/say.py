@@ -17,6 +17,11 @@ def say(text: str) -> None:
         hush()
 
 
+def plain(text: str) -> str:
+    """What others wrote, fit for a terminal: whatever is not to be seen (line ends, escape codes) is a dot."""
+    return "".join(character if character.isprintable() else "·" for character in text)
+
+
 def hush() -> None:
     """Nobody reads standard output any more: what is still written there goes nowhere."""
     with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:

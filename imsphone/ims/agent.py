@@ -11,8 +11,9 @@ Which field stands where (TS 24.229 5.1.1.2.1, 5.1.2A.1.1, 5.1.3.1):
     P-Access-Network-Info     refresh     yes         not ACK, CANCEL    in a dialog, not to CANCEL
     Security-Verify           refresh     yes         not ACK, CANCEL    no                               with IPsec
 
-The instance-id names the device, often by its IMEI: it goes to the registrar and to nobody else (RFC 7255). A REGISTER
-is written in `ims.register`.
+A MESSAGE has what an INVITE has but for Contact (RFC 3428 4) and what speaks of calls. The instance-id names the
+device, often by its IMEI: it goes to the registrar and to nobody else (RFC 7255). A REGISTER is written in
+`ims.register`.
 """
 
 from __future__ import annotations
@@ -34,13 +35,14 @@ from imsphone.sip.timers import RFC_3261, TS_24_229
 from imsphone.sip.transactions import Transactions
 from imsphone.sip.uri import Uri
 
-METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "OPTIONS", "NOTIFY")
+METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "OPTIONS", "NOTIFY", "MESSAGE")
 OPTION_TAGS = ("100rel",)
 # A P-CSCF should have taken sec-agree out of what its other phones ask, and Kamailio's does not: no harm is in it.
 UNDERSTOOD = (*OPTION_TAGS, "sec-agree")
 SDP = "application/sdp"
+TEXT = "text/plain"
 # Methods that exist and that this phone does not take (405); what nobody defined is not implemented (501).
-_ELSEWHERE = ("INFO", "MESSAGE", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE")
+_ELSEWHERE = ("INFO", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE")
 
 ALLOW = ", ".join(METHODS)
 _SUPPORTED = ", ".join(OPTION_TAGS)
@@ -72,8 +74,10 @@ class Agent:
             raise ProfileError(f'password is missing: auth = "digest" proves {identity.impi} by a password')
         if profile.security != "none" and profile.auth != "aka":
             raise ProfileError(f'security = "{profile.security}" takes its keys from a SIM: auth = "aka" goes with it')
-        if profile.security != "none" and profile.transport == "TCP":
-            raise ProfileError(f'security = "{profile.security}" is for UDP so far: leave transport = "tcp" out')
+        if profile.security != "none" and profile.transport == "TLS":
+            raise ProfileError(
+                f'security = "{profile.security}" and transport = "tls" do not go together: each protects all, take one'
+            )
         self.profile = profile
         self.identity = identity
         self.ids = ids
@@ -103,8 +107,8 @@ class Agent:
 
     def address(self, flow: Flow) -> str:
         """The URI under which we are reached."""
-        transport = ";transport=tcp" if flow.transport == "TCP" else ""
-        return f"sip:{self._user}@{self.transactions.protected.get(flow.local, flow.local)}{transport}{self._sos}"
+        own = self.transactions.protected.get(flow.local, flow.local)
+        return f"sip:{self._user}@{own}{_said(flow)}{self._sos}"
 
     def contact(self, flow: Flow, impu: str) -> str:
         """The Contact of dialogs of this identity: its public GRUU where there is one (TS 24.229 5.1.2A)."""
@@ -123,6 +127,14 @@ class Agent:
     def is_own_contact(self, uri: Uri) -> bool:
         """Whether this is a Contact of ours, at whatever address."""
         return uri.scheme == "sip" and uri.user == self._user
+
+    def unprotected(self, flow: Flow) -> tuple[str, str] | None:
+        """What a request should have come inside and which clause says so, None where this flow is as good as any."""
+        if not self.security.admits(flow):
+            return "IPsec", "TS 33.203 7.1"
+        if self.profile.transport == "TLS" and flow.transport != "TLS":
+            return "TLS", "RFC 3261 26.3.2.1"  # else a stranger's request looked as if the P-CSCF had passed it on
+        return None
 
     # Requests ---------------------------------------------------------------------------------------------------------
 
@@ -155,10 +167,31 @@ class Agent:
             ),
         )
 
+    def message(self, target: Uri, binding: Binding, *, call_id: str, tag: str) -> Request:
+        """The MESSAGE of a text, yet without a body. It makes no dialog, so it has no Contact (RFC 3428 4)."""
+        own = NameAddr(Uri.parse(binding.impu), self.profile.display_name)
+        return Request(
+            "MESSAGE",
+            target,
+            Headers.of_canonical(
+                [
+                    ("Max-Forwards", "70"),
+                    *(("Route", value) for value in self.route(binding)),
+                    ("From", str(own.with_tag(tag))),
+                    ("To", f"<{target}>"),
+                    ("Call-ID", call_id),
+                    ("CSeq", "1 MESSAGE"),
+                    ("P-Preferred-Identity", str(own)),
+                    *self.access,
+                    *self.security.verify(),
+                    *self.name,
+                ]
+            ),
+        )
+
     def route(self, binding: Binding) -> list[str]:
         """The preloaded Route: the P-CSCF, then the Service-Route, which an emergency call has none of (5.1.2A.1.1)."""
-        transport = ";transport=tcp" if binding.flow.transport == "TCP" else ""
-        pcscf = f"<sip:{binding.flow.remote}{transport};lr>"
+        pcscf = f"<sip:{binding.flow.remote}{_said(binding.flow)};lr>"
         if self.profile.emergency:  # 5.1.6.8.3
             return [pcscf]
         if binding.service_route:
@@ -213,9 +246,14 @@ class Agent:
 
     def options(self, request: Request, status: int) -> Response:
         """What we can do (RFC 3261 11.2)."""
-        capabilities = (("Accept", SDP), ("Accept-Encoding", "identity"), ("Accept-Language", "en"))
+        capabilities = (("Accept", f"{SDP}, {TEXT}"), ("Accept-Encoding", "identity"), ("Accept-Language", "en"))
         headers = (("Allow", ALLOW), ("Supported", _SUPPORTED), *capabilities)
         return self.answer(request, status, headers=headers)
+
+
+def _said(flow: Flow) -> str:
+    """The transport in a URI. TLS stays `sip:` there: `sips:` would ask for TLS up to the far end (RFC 5630 3.1)."""
+    return f";transport={flow.transport.lower()}" if flow.is_stream else ""
 
 
 def _as_sip(number: Uri, home_domain: str) -> Uri:

@@ -5,8 +5,9 @@
                                      └▶ MAC bad   response=""                            (TS 24.229 5.1.1.5.3)
 
 A network that challenges without end must not keep the phone busy, nor its SIM: two invalid challenges in a row are
-answered and no third (5.1.1.5.12); a good answer that is met with a fresh challenge is given once more, and a nonce
-that was answered well is never answered again. With a password instead of a SIM, a challenge that is not `stale` after
+answered and no third (5.1.1.5.12); a good answer that is met with a fresh challenge is given twice more, and a nonce
+that was answered well is never answered again. (Kamailio's S-CSCF sends the 401 before it notes what it expects: it
+challenges again who is quicker than that.) With a password instead of a SIM, a challenge that is not `stale` after
 an answer means that the password is wrong (RFC 7616 3.3).
 """
 
@@ -22,10 +23,11 @@ from imsphone.profile import Secret
 from imsphone.sip.digest import aka_nonce, aka_password, algorithm_of, authorize, choose, first_authorization
 from imsphone.sip.fields import Challenge
 from imsphone.sip.message import Request, Response
-from imsphone.usim.aka import AkaSuccess, MacFailure, SyncFailure
+from imsphone.usim.aka import AkaSuccess, MacFailure, NoAnswer, SyncFailure
 
 _MOST_INVALID = 2  # TS 24.229 5.1.1.5.12: a UE shall only respond to two consecutive invalid challenges
-_MOST_PROOFS = 2
+_MOST_PROOFS = 3
+_MOST_PASSWORDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class Authentication:
         previous, self._challenge = self._challenge, challenge
         is_stale = challenge.get("stale").lower() == "true"
         if self._password is not None:
-            if self._proofs >= _MOST_PROOFS or (self._proofs and not is_stale):
+            if self._proofs >= _MOST_PASSWORDS or (self._proofs and not is_stale):
                 return GiveUp(f"the network refuses the password of {self._identity.impi}: compare it, and the impi")
             if previous is None or previous.get("nonce") != challenge.get("nonce"):
                 self._nc = 0
@@ -114,6 +116,8 @@ class Authentication:
             self.has_met, self.deception = True, ""
             self._set(self._challenge, aka_password(self.algorithm, result.res, result.ck, result.ik))
             return None
+        if isinstance(result, NoAnswer):
+            return GiveUp(f"the SIM does not answer the network's challenge: {result.sentence}")
         if not isinstance(result, SyncFailure | MacFailure):
             return GiveUp("no SIM answered the network's challenge: k and opc of the profile make one")
         self._invalid += 1

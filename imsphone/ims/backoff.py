@@ -16,7 +16,7 @@ from imsphone.machine import Ids
 ALONE_S = 30.0
 WITH_OTHERS_S = 90.0  # while another flow stands
 _MOST_S = 1800.0
-_QUICK = 3
+_QUICK = 8
 
 
 def pause_s(failures: int, ids: Ids, base_s: float = ALONE_S) -> float:
@@ -26,14 +26,15 @@ def pause_s(failures: int, ids: Ids, base_s: float = ALONE_S) -> float:
 
 
 def quick_pause_s(failures: int, ids: Ids) -> float:
-    """Seconds after so many failures to come back to a P-CSCF that was there a moment ago: 1–2, 2–4, 4–8.
+    """Seconds after so many failures to come back to a P-CSCF that was there a moment ago: 1–2, 2–4, then 4–8.
 
     Where a port is closed (and only there) somebody answered that the program behind it is gone, which is what a
-    restart looks like; half a minute would be long for that. From the fourth failure on it is `pause_s`.
+    restart looks like; half a minute would be long for that. From the ninth failure on, when it has been gone for
+    about 40 s, it is `pause_s`.
     """
     if failures > _QUICK:
         return pause_s(failures - _QUICK, ids)
-    return (1 << failures) * (0.5 + ids.number(16) / (1 << 17))
+    return (1 << min(failures, 3)) * (0.5 + ids.number(16) / (1 << 17))
 
 
 def refresh_after_s(expires_s: int) -> float:

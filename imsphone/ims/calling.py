@@ -16,9 +16,9 @@ from imsphone.errors import ParseError
 from imsphone.events import CallAnswered, CallProgressed, CallRinging, EmergencyOffered
 from imsphone.ims.agent import SDP, Agent, Binding
 from imsphone.ims.alternative import is_emergency, said
-from imsphone.ims.authentication import credentials_for
 from imsphone.ims.moves import moves, take
 from imsphone.ims.negotiation import Negotiation, formats_for
+from imsphone.ims.proof import Proof
 from imsphone.ims.session import Leg, Session, Side, State, asserted_identity
 from imsphone.machine import Address, Ask, Effect, OpenMedia, Tell
 from imsphone.sip.client import ClientTransaction
@@ -41,7 +41,6 @@ MOVES = moves("""
 
 _MAKES = "RFC 3261 12.1.2"
 _DID = "took it for progress alone"
-_MOST_PROOFS = 2
 _MOST_LEGS = 16  # more dialogs than any fork makes: what comes beyond is no call
 _OF_THE_CALLEE = (480, 486, 488, 580, 600, 603, 606)
 
@@ -58,7 +57,7 @@ class OutgoingCall(Session):
         self._transaction: ClientTransaction | None = None
         self._legs: dict[str, Leg] = {}
         self._acks: dict[str, list[Effect]] = {}
-        self._proofs = 0
+        self._proof = Proof(agent)
         self._give_up_at: float | None = None
 
     @property
@@ -110,7 +109,7 @@ class OutgoingCall(Session):
 
     def responded(self, response: Response, transaction: ClientTransaction, now: float) -> list[Effect]:
         if transaction is not self._transaction:
-            return []
+            return super().responded(response, transaction, now)
         status = response.status
         if status < 200:
             return self._move("progress", response, now) if status > 100 else []
@@ -119,7 +118,9 @@ class OutgoingCall(Session):
         return self._move("challenge" if status in (401, 407) else "refuse", response, now)
 
     def failed(self, transaction: ClientTransaction, cause: str, now: float) -> list[Effect]:
-        return self._move("fail", cause, now) if transaction is self._transaction else []
+        if transaction is not self._transaction:
+            return super().failed(transaction, cause, now)
+        return self._move("fail", cause, now)
 
     def tick(self, now: float) -> list[Effect]:
         effects = super().tick(now)
@@ -148,19 +149,12 @@ class OutgoingCall(Session):
         return effects
 
     def _prove(self, response: Response, now: float) -> list[Effect]:
-        """401 or 407: the same INVITE with credentials, CSeq one up (RFC 3261 22.2)."""
-        agent = self._agent
-        is_stale = any(challenge.get("stale").lower() == "true" for challenge in response.challenges())
-        if agent.password is None or self._proofs >= _MOST_PROOFS or (self._proofs and not is_stale):
+        """401 or 407: the same INVITE with credentials."""
+        again = self._proof.again(self._request, response, self._request.cseq.number + 1)
+        if again is None:
             return self._refuse(response, now)
-        cnonce = agent.ids.data(8).hex()
-        credentials = credentials_for(response, self._request, agent.identity, agent.password, cnonce)
-        if credentials is None:
-            return self._refuse(response, now)
-        self._proofs += 1
         self._legs.clear()
-        self._request.headers.set(*credentials)
-        self._request.headers.set("CSeq", f"{self._request.cseq.number + 1} INVITE")
+        self._request = again
         return self._send(now)
 
     # Responses --------------------------------------------------------------------------------------------------------
@@ -193,7 +187,7 @@ class OutgoingCall(Session):
     def _prack(self, response: Response, leg: Leg, now: float) -> list[Effect]:
         request = self._agent.inside(leg.dialog.request("PRACK"))
         request.headers.add("RAck", str(RAck(response.rseq or 0, *response.cseq)))
-        return self._agent.transactions.request(request, self.flow, now, mark=self)[1]
+        return self._send_inside(request, leg, now)[1]
 
     def _confirm(self, response: Response, now: float) -> list[Effect]:
         """The first 2xx: this is the call."""

@@ -59,8 +59,15 @@ _SILENT_INSIDE = (
     "{tried} challenged in the clear and is silent inside IPsec: does everything between let ESP (IP protocol 50) pass "
     "both ways, and has the P-CSCF the same CK and IK as the SIM?"
 )
+_NO_CONNECTION_INSIDE = (
+    "no TCP connection came up inside the new security associations at {tried}: does that P-CSCF take TCP there? "
+    'Without transport = "tcp" UDP serves where it does not'
+)
 OTHER_AGREEMENT = _BEFORE_PROOF[494]
 NO_IPSEC = "this machine cannot protect messages by IPsec: see what imsphone doctor --sa says"
+NO_TCP = (
+    'this machine has no TCP inside IPsec: leave transport = "tcp" out, or see what imsphone doctor --sa says of a TUN'
+)
 NO_AGREEMENT = 'the network knows no security agreement (sec-agree): security = "none" registers without IPsec'
 NOT_FOR_ALL = "the network takes away no contacts but one's own (Contact: *): the user's other devices stay registered"
 _PROVEN = (
@@ -104,6 +111,8 @@ def failure(answer: Response | str, tried: list[str], *, is_inside: bool = False
         return trouble(answer, tried)
     if is_inside and answer == "timeout":
         return Setback("timeout", _SILENT_INSIDE.format(tried=_listed(tried)))
+    if is_inside and answer == "unreachable":
+        return Setback("unreachable", _NO_CONNECTION_INSIDE.format(tried=_listed(tried)))
     return silence(tried) if answer == "timeout" else no_way(tried)
 
 

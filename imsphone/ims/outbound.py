@@ -74,10 +74,16 @@ class Outbound:
                 return way
         return self.best
 
-    def admits(self, flow: Flow) -> bool:
-        """Whether a request may come on this flow (TS 33.203 7.1)."""
-        held = [way.agent.security for way in self.ways if way.agent.security.current is not None]
-        return not held or any(security.admits(flow) for security in held)
+    def unprotected(self, flow: Flow) -> tuple[str, str] | None:
+        """What a request on this flow should have come inside, and which clause says so; None where it may come."""
+        held = [way.agent for way in self.ways if way.agent.security.current is not None] or [self.ways[0].agent]
+        broken = [agent.unprotected(flow) for agent in held]
+        return None if None in broken else broken[0]
+
+    def came(self, flow: Flow) -> None:
+        """A message came on this flow."""
+        for way in self.ways:
+            way.agent.security.heard(flow)
 
     def register(self, now: float) -> list[Effect]:
         """Registers, or refreshes what is registered. Raises StateError while a REGISTER is under way."""
@@ -106,6 +112,11 @@ class Outbound:
         """A STUN message."""
         for way in self.ways:
             way.keepalive.heard(data, flow, now)
+
+    def closed(self, flow: Flow) -> None:
+        """A connection broke."""
+        for way in self.ways:
+            way.agent.security.lost(flow)
 
     def lost(self, flow: Flow, now: float) -> list[Effect]:
         """A flow carries nothing any more."""

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 from imsphone.events import Challenged
-from imsphone.ims import explain
 from imsphone.ims.agent import Agent
 from imsphone.ims.authentication import Authentication, GiveUp
 from imsphone.ims.explain import Setback
@@ -97,10 +96,11 @@ class Proving:
 
     def _guarded(self, result: Any, now: float) -> list[Effect]:
         """The world has set the associations up, or cannot."""
-        if result:
+        lack = self._security.guarded(result if isinstance(result, tuple) else ())
+        if not lack:
             return self._send(now)
         self._security.may_ask_again = False
-        return self._disagree(explain.NO_IPSEC, None, now)
+        return self._disagree(lack, None, now)
 
     def _agree(self, response: Response, now: float) -> list[Effect]:
         """420, 421, 494: the network wants no agreement, or one, or another (RFC 3329 2.3.1)."""

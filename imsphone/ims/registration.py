@@ -30,7 +30,7 @@ from imsphone.ims.proving import ABOUT, Owner, Proving
 from imsphone.ims.reginfo import Sighting
 from imsphone.ipsec.sa import Protect
 from imsphone.machine import Ask, Effect, Flow, Resolve, Tell
-from imsphone.profile import Endpoint
+from imsphone.profile import Endpoint, endpoint
 from imsphone.sip.client import ClientTransaction
 from imsphone.sip.message import Response
 
@@ -158,7 +158,7 @@ class Registration(Proving):
         raise StateError(f"a registration of {self._agent.identity.impu} is under way: wait for its end")
 
     def _discover(self, now: float) -> list[Effect]:
-        """P-CSCF discovery: the profile names one, or DNS of the home domain does (TS 24.229 9.2.1)."""
+        """P-CSCF discovery: the profile (or the card) names some, or DNS of the home domain does (TS 24.229 9.2.1)."""
         agent = self._agent
         self._register.start()
         self._security.start()
@@ -167,8 +167,8 @@ class Registration(Proving):
         self._flows, self._tried = [], []
         host, port = agent.profile.pcscf_endpoint or Endpoint(agent.identity.home_domain, None)
         self.state = "resolving"
-        transport = "UDP" if self._security.is_wanted else agent.profile.transport
-        self._asked = Ask(Resolve(host, port, transport), ABOUT)
+        transport = agent.profile.transport or ("UDP" if self._security.is_wanted else None)
+        self._asked = Ask(Resolve(host, port, transport, tuple(map(endpoint, agent.profile.other_pcscfs))), ABOUT)
         return [self._asked]
 
     def _refresh(self, now: float) -> list[Effect]:
@@ -291,7 +291,7 @@ class Registration(Proving):
         if own is not None:
             self._agent.gruus.granted(impu, own.params)
         self._agent.has_outbound = self._register.asks_outbound and "outbound" in response.require
-        self._security.granted(now + expires_s, now)
+        prolonged = self._security.granted(now + expires_s, now)
         self.binding = binding = binding_of(response, self._security.way(self._flows[0]), impu)
         self.state, self._shown = "registered", binding.impu
         self._was_granted, self._was_redirected = True, False
@@ -307,7 +307,7 @@ class Registration(Proving):
                 protection=str(self._security.current.suite) if self._security.current else "",
             )
         )
-        return [told, *self._remove(now)] if self._is_leaving else [told]
+        return [*prolonged, told, *self._remove(now)] if self._is_leaving else [*prolonged, told]
 
     # What the network tells -------------------------------------------------------------------------------------------
 

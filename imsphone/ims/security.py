@@ -7,14 +7,20 @@
 
 An initial REGISTER leaves in the clear, one that answers a challenge inside the candidate, a refresh inside the current
 set. A candidate that earns no 200 is released, and the current set goes on as if nothing had happened.
+
+Inside, the profile's transport is taken, else UDP and for a request above 1300 octets TCP (RFC 3261 18.1.1), where both
+this machine and the P-CSCF can: the first connection that comes to nothing says that the P-CSCF cannot. Each set has
+connections of its own, from its own port_uc, and none is the one of the first REGISTER.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from imsphone.ims import explain
 from imsphone.ipsec.agreement import OPTION_TAG, Proposal, proposals
-from imsphone.ipsec.sa import LEAST_SPI, SUITES, Associations, Ends, Keys, Protect, Release
-from imsphone.machine import Address, Ask, Effect, Flow, Ids
+from imsphone.ipsec.sa import LEAST_SPI, SUITES, Associations, Ends, Keys, Prolong, Protect, Release
+from imsphone.machine import Address, Ask, Effect, Flow, Ids, Transport
 from imsphone.profile import Profile
 from imsphone.sip.message import Response
 from imsphone.sip.transactions import Transactions
@@ -39,6 +45,11 @@ class Security:
 
     def __init__(self, profile: Profile, ids: Ids, transactions: Transactions, timeout_s: float) -> None:
         self._policy = profile.security
+        self._transport: Transport = profile.transport or "UDP"
+        self._may_try_tcp = False if profile.transport == "UDP" else None
+        self._takes_tcp: bool | None = (
+            self._may_try_tcp
+        )  # the P-CSCF, inside the associations; None: it has not been tried
         self.start()
         self.current: Associations | None = None
         self.candidate: Associations | None = None
@@ -76,6 +87,7 @@ class Security:
         """An initial registration begins, at this P-CSCF or the next; what an earlier one had, lives to its end."""
         effects = self._drop_candidate()
         self.lapse()
+        self._takes_tcp = self._may_try_tcp
         self._offer = self._offer._replace(port_s=0)
         self.renew()
         return effects
@@ -100,14 +112,14 @@ class Security:
         """The flow of the next REGISTER: the candidate's, the current one's, else `plain`."""
         held = self.candidate or self.current
         if held is not None:
-            return flow_of(held)
-        if self.is_wanted:  # the agreement is about UDP ports, and its first word goes the same way
+            return self._flow_of(held)
+        if self.is_wanted:  # the first word waits for no connection
             self._transactions.udp_only.add(plain.local)
         return plain
 
     def latest(self, flow: Flow) -> Flow:
         """The flow that has taken this one's place: that of the set in use, for a call outlives many sets."""
-        return flow_of(self.current) if self.current is not None and flow in self._flows else flow
+        return self._flow_of(self.current) if self.current is not None and flow in self._flows else flow
 
     def contact(self, plain: Flow) -> Flow:
         """The flow whose address the next REGISTER has in its Contact: our protected server port (5.1.1.2.2 c)."""
@@ -186,16 +198,37 @@ class Security:
         self._transactions.protected[held.own_client] = held.own_server
         return effects, Ask(Protect(held), ABOUT)
 
-    def granted(self, expires_at: float, now: float) -> None:
+    def guarded(self, transports: Collection[Transport]) -> str:
+        """The world can protect these. Gives the empty string, or the sentence that says what is missing."""
+        if not transports:
+            return explain.NO_IPSEC
+        if self._transport not in transports:
+            return explain.NO_TCP
+        if self.candidate is not None and ("TCP" not in transports or self._takes_tcp is False):
+            self._transactions.udp_only.add(self.candidate.own_client)
+        return ""
+
+    def heard(self, flow: Flow) -> None:
+        """A message came on this flow."""
+        if flow.transport == "TCP" and flow.local in self._transactions.protected:
+            self._takes_tcp = True
+
+    def lost(self, flow: Flow) -> None:
+        """A connection broke. Was it the first one inside, then what is large stays on UDP from now on."""
+        if flow.transport == "TCP" and flow.local in self._transactions.protected and self._takes_tcp is None:
+            self._takes_tcp = False
+            self._transactions.udp_only.add(flow.local)
+
+    def granted(self, expires_at: float, now: float) -> list[Effect]:
         """200: the candidate is the current set. The old one stays until its transactions have ended (5.1.1.5.1)."""
         self._expires_at = expires_at + _GRACE_S
         old, new = self.current, self.candidate
-        if new is None:
-            return
-        self.current, self.candidate, self._verify = new, None, self._heard
-        if old is not None:
-            self._retiring.append((now + self._timeout_s, old))
-        self._flows.add(flow_of(new))
+        if new is not None:
+            self.current, self.candidate, self._verify = new, None, self._heard
+            if old is not None:
+                self._retiring.append((now + self._timeout_s, old))
+            self._flows.add(self._flow_of(new))
+        return [Ask(Prolong(self.current, self._expires_at), ABOUT)] if self.current else []
 
     def lapse(self, at: float | None = None) -> None:
         """The registration is over: its associations are not used any more, and live to their end or until `at`."""
@@ -216,15 +249,15 @@ class Security:
         self._flows.clear()
         return [effect for held in gone for effect in self._release(held)]
 
+    def _flow_of(self, held: Associations) -> Flow:
+        """Where our requests go inside these associations (TS 33.203 7.1: from port_uc to port_ps)."""
+        return Flow(self._transport, held.own_client, held.peer_server)
+
     def _drop_candidate(self) -> list[Effect]:
         gone, self.candidate = self.candidate, None
         return self._release(gone) if gone else []
 
     def _release(self, held: Associations) -> list[Effect]:
         self._transactions.protected.pop(held.own_client, None)
+        self._transactions.udp_only.discard(held.own_client)
         return [Ask(Release(held), ABOUT)]
-
-
-def flow_of(held: Associations) -> Flow:
-    """Where our requests go inside these associations (TS 33.203 7.1: from port_uc to port_ps)."""
-    return Flow("UDP", held.own_client, held.peer_server)

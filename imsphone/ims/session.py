@@ -17,6 +17,8 @@ from imsphone.errors import ParseError
 from imsphone.events import CallEnded, Violated
 from imsphone.ims.agent import SDP, Agent
 from imsphone.ims.negotiation import Negotiation
+from imsphone.ims.proof import Proof
+from imsphone.ims.text import received
 from imsphone.machine import Effect, Flow, Tell
 from imsphone.sip.client import ClientTransaction
 from imsphone.sip.dialog import Dialog
@@ -35,6 +37,7 @@ INSIDE = {
     "UPDATE": "_on_offer",
     "PRACK": "_on_prack",
     "OPTIONS": "_on_options",
+    "MESSAGE": "_on_message",
 }
 
 
@@ -87,6 +90,7 @@ class Session:
         self._agent = agent
         self._acceptance: Acceptance | None = None
         self._goodbye: ClientTransaction | None = None
+        self._inside: dict[ClientTransaction, tuple[Leg, Proof]] = {}  # requests in a dialog that wait for an answer
         self._is_bye_due = False  # the user hung up before the ACK of our 2xx came
 
     @property
@@ -154,6 +158,9 @@ class Session:
     def _on_options(self, request: Request, transaction: ServerTransaction, _leg: Leg, now: float) -> list[Effect]:
         return self._agent.transactions.respond(transaction, self._agent.options(request, 200), now)
 
+    def _on_message(self, _request: Request, transaction: ServerTransaction, _leg: Leg, now: float) -> list[Effect]:
+        return received(transaction, self._agent, now)
+
     def _on_prack(self, _request: Request, transaction: ServerTransaction, _leg: Leg, now: float) -> list[Effect]:
         return self._answer(transaction, 481, now)  # RFC 3262 3: nothing of ours waits for it
 
@@ -207,15 +214,34 @@ class Session:
     def _say_goodbye(self, leg: Leg, now: float) -> list[Effect]:
         self._is_bye_due = False
         request = self._agent.inside(leg.dialog.request("BYE"))
-        self._goodbye, effects = self._agent.transactions.request(request, self.flow, now, mark=self)
+        self._goodbye, effects = self._send_inside(request, leg, now)
         return effects
 
-    def responded(self, _response: Response, _transaction: ClientTransaction, _now: float) -> list[Effect]:
-        """A response to a request of ours; that of a BYE changes nothing any more."""
-        return []
+    def _send_inside(
+        self, request: Request, leg: Leg, now: float, proof: Proof | None = None
+    ) -> tuple[ClientTransaction, list[Effect]]:
+        """A request in the dialog of `leg`; `proof` is of the one that it repeats."""
+        transaction, effects = self._agent.transactions.request(request, self.flow, now, mark=self)
+        self._inside[transaction] = leg, proof or Proof(self._agent)
+        return transaction, effects
 
-    def failed(self, _transaction: ClientTransaction, _cause: str, _now: float) -> list[Effect]:
+    def responded(self, response: Response, transaction: ClientTransaction, now: float) -> list[Effect]:
+        """A response to a request of ours; one in a dialog is sent again where it has to prove itself."""
+        if not response.is_final or transaction not in self._inside:
+            return []
+        leg, proof = self._inside.pop(transaction)
+        again = proof.again(transaction.request, response, (leg.dialog.local_cseq or 0) + 1)
+        if again is None:
+            return []
+        leg.dialog.local_cseq = again.cseq.number
+        repeated, effects = self._send_inside(again, leg, now, proof)
+        if transaction is self._goodbye:
+            self._goodbye = repeated
+        return effects
+
+    def failed(self, transaction: ClientTransaction, _cause: str, _now: float) -> list[Effect]:
         """A request of ours had no final response."""
+        self._inside.pop(transaction, None)
         return []
 
     def tick(self, now: float) -> list[Effect]:

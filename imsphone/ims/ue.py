@@ -31,6 +31,7 @@ from imsphone.ims.registration import Registration
 from imsphone.ims.restoration import asks_for_registration
 from imsphone.ims.session import Session
 from imsphone.ims.target import target_of
+from imsphone.ims.text import OutgoingText, received
 from imsphone.ims.watch import Watch
 from imsphone.machine import Ask, Effect, Flow, Ids, OpenMedia, Tell
 from imsphone.profile import Profile, Secret
@@ -135,6 +136,20 @@ class Ue:
         self._keep(call)
         return call.key, call.begin()
 
+    def text(self, target: str, body: str, now: float) -> tuple[str, list[Effect]]:
+        """Sends a text to a number, a user of the home domain or an address; gives the text's key.
+
+        Raises StateError where the phone is not registered or the text is for emergency services, ParseError where
+        `target` is nothing to write to, and TextTooLong where `body` needs more than one MESSAGE may have.
+        """
+        agent, binding = self._flows.best.agent, self._flows.binding
+        if binding is None:
+            raise StateError("this phone is not registered: call register() first")
+        uri = target_of(target, agent.identity.home_domain)
+        emergency.expect_none(target, uri)
+        text = OutgoingText(agent, binding, agent.ids.tag(), uri, body)
+        return text.key, text.begin(now)
+
     def answer_call(self, call: str, now: float) -> list[Effect]:
         """Takes a call that rings here. Raises StateError for any other."""
         return self._incoming(call).answer(now)
@@ -170,6 +185,7 @@ class Ue:
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
         """A datagram, or one message of a stream."""
+        self._flows.came(flow)
         if is_stun(data):
             self._flows.heard(data, flow, now)
             return []
@@ -184,6 +200,7 @@ class Ue:
 
     def lost(self, flow: Flow, now: float) -> list[Effect]:
         """A flow carries nothing any more."""
+        self._flows.closed(flow)
         return self._route(self._transactions.lost(flow, now), now) + self._flows.lost(flow, now)
 
     def tick(self, now: float) -> list[Effect]:
@@ -218,7 +235,7 @@ class Ue:
                 leg = call.leg_of(event.request) if call else None
                 return call.acknowledged(event.request, leg, now) if call and leg else []
             owner = event.transaction.mark if isinstance(event, ResponseArrived | TransactionFailed) else None
-            if not isinstance(owner, Registration | Session | Watch | KeepAlive):
+            if not isinstance(owner, Registration | Session | Watch | KeepAlive | OutgoingText):
                 return []
             if isinstance(event, ResponseArrived):
                 effects = owner.responded(event.response, event.transaction, now)
@@ -234,9 +251,9 @@ class Ue:
 
     def _request(self, arrived: RequestArrived, now: float) -> list[Effect]:
         request, transaction = arrived.request, arrived.transaction
-        if not self._flows.admits(arrived.flow):
-            what, source = f"a {request.method} outside of IPsec", str(arrived.flow.remote)
-            told = Violated(at=now, what=what, clause="TS 33.203 7.1", did="answered 403", source=source)
+        if broken := self._flows.unprotected(arrived.flow):
+            what, source = f"a {request.method} outside of {broken[0]}", str(arrived.flow.remote)
+            told = Violated(at=now, what=what, clause=broken[1], did="answered 403", source=source)
             return [*self._answer(transaction, 403, now), Tell(told)]
         try:
             if request.method == "CANCEL":
@@ -282,6 +299,8 @@ class Ue:
             return self._transactions.respond(transaction, self._agent.options(request, status), now)
         if status != 200 or binding is None:
             return self._answer(transaction, status, now)
+        if request.method == "MESSAGE":
+            return received(transaction, way.agent, now)
         call = IncomingCall(way.agent, binding, way.agent.ids.tag(), transaction)
         transaction.mark = call
         self._keep(call)

@@ -18,6 +18,7 @@ from imsphone.errors import ParseError
 from imsphone.events import RegistrationSeen, RegistrationUnseen, Violated
 from imsphone.ims.agent import Agent, Binding
 from imsphone.ims.backoff import pause_s, refresh_after_s
+from imsphone.ims.proof import Proof
 from imsphone.ims.reginfo import Known, Reginfo, Sighting
 from imsphone.machine import Effect, Tell
 from imsphone.sip.client import ClientTransaction
@@ -43,6 +44,7 @@ class Watch:
         self._binding: Binding | None = None
         self._subscription: Subscription | None = None
         self._known = Known()
+        self._proof = Proof(agent)
         self._transaction: ClientTransaction | None = None
         self._expires_s = _EXPIRES_S
         self._failures = 0
@@ -94,6 +96,8 @@ class Watch:
         self._transaction = None
         if response.status < 300:
             return self._accepted(response, now)
+        if (again := self._proof.again(transaction.request, response, transaction.request.cseq.number + 1)) is not None:
+            return self._repeat(again, now)
         is_inside = transaction.request.to.tag != ""
         if is_inside and response.status in (404, 405, 410, 416, 481, 489, 501):  # RFC 6665 4.1.2.2: it is gone
             return self._subscribe(now)
@@ -147,8 +151,18 @@ class Watch:
             return self._subscribe(now)
         return self._send(self._agent.inside(self._subscription.refresh(self._expires_s)), now)
 
-    def _send(self, request: Request, now: float) -> list[Effect]:
+    def _repeat(self, again: Request, now: float) -> list[Effect]:
+        """The SUBSCRIBE with the proof that was asked for."""
+        assert self._subscription is not None
+        if self._subscription.dialog is None:
+            self._subscription = Subscription(again)
+        else:
+            self._subscription.dialog.local_cseq = again.cseq.number
+        return self._send(again, now, self._proof)
+
+    def _send(self, request: Request, now: float, proof: Proof | None = None) -> list[Effect]:
         assert self._binding is not None
+        self._proof = proof or Proof(self._agent)
         self._next_at, self._sent_at = None, now
         flow = self._binding.flow
         self._transaction, effects = self._agent.transactions.request(request, flow, now, mark=self)

@@ -143,9 +143,20 @@ class Associations:
 
 @dataclass(frozen=True, slots=True)
 class Protect:
-    """From now on what passes between these ports is inside ESP. Answer: True, or None where that cannot be had."""
+    """From now on what passes between these ports is inside ESP.
+
+    Answer: the transports that can go there, UDP always and TCP where this host can; None where nothing can be had.
+    """
 
     associations: Associations
+
+
+@dataclass(frozen=True, slots=True)
+class Prolong:
+    """These associations are good until then, on the asker's clock, should nobody release them. Answer: True."""
+
+    associations: Associations
+    until: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,16 @@
 """All associations of one host: what leaves on a protected flow is sealed, what comes in is opened or dropped.
 
     Send(data, UDP flow) ──▶ seal ──▶ ESP packet, Flow("ESP", host, host) ──▶ raw socket, or the World
-    ESP packet ────────────▶ open ──▶ data, UDP flow                       by SPI, then by selectors
+    segment, TCP flow ─────▶ seal ──▶ the same
+    ESP packet ────────────▶ open ──▶ data, UDP flow; segment, TCP flow      by SPI, then by selectors
     a port that `guards` names takes and gives nothing but ESP, also after its associations are gone: what would leave
     unprotected then is lost, and what comes unprotected is dropped                                 TS 33.203 7.4
 
 Two ways to name a protected flow. With a client port as its local end it says which set it means. From server port to
 server port it does not: that is how an answer goes by its Via, and how a P-CSCF reaches a phone; it takes the set that
 was last heard on, so that a new set is used once it has carried something, and the old one until then (TS 33.203 7.4).
+A TCP connection has its true ends: `way` says them, and only between these is a segment sealed. The end of a connection
+is nothing heard: an old set would come into use by it just when the other side gives it up.
 """
 
 from __future__ import annotations
@@ -15,8 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from imsphone.ipsec import datagram
-from imsphone.ipsec.esp import HEAD, Opener, Sealer
+from imsphone.ipsec import datagram, segment
+from imsphone.ipsec.esp import HEAD, Opened, Opener, Sealer
 from imsphone.ipsec.sa import Association, Associations
 from imsphone.machine import Address, Flow
 
@@ -24,7 +27,7 @@ ESP_PORT = 0  # ESP has no ports; a Flow wants one
 
 
 class Packet(NamedTuple):
-    """An ESP packet or an opened message, the flow it is on, and for the latter the association."""
+    """An ESP packet or what was in one, and the flow it is on: over UDP a message, over TCP a segment."""
 
     data: bytes
     flow: Flow
@@ -77,17 +80,27 @@ class Shield:
         """Whether this flow's own port is a protected one."""
         return flow.local in self._ports
 
+    def way(self, flow: Flow) -> Flow | None:
+        """This flow with the ends that its association has, None where there is none."""
+        found = self._sealer(flow)
+        return None if found is None else Flow(flow.transport, found[1].source, found[1].target)
+
     def seal(self, data: bytes, flow: Flow) -> Packet | None:
-        """The ESP packet for a message on this flow, None where no association covers it."""
+        """The ESP packet for a message over UDP or a segment of TCP, None where no association covers it."""
         found = self._sealer(flow)
         if found is None:
             return None
         sealer, association = found
-        packet = sealer.seal(datagram.write(association.source, association.target, data), datagram.UDP)
+        if flow.transport != "TCP":
+            packet = sealer.seal(datagram.write(association.source, association.target, data), datagram.UDP)
+        elif segment.ports(data) == _ports(association):
+            packet = sealer.seal(data, segment.TCP)
+        else:
+            return None
         return None if packet is None else Packet(packet, _between(flow))
 
     def open(self, data: bytes, flow: Flow) -> Packet | None:
-        """The message in an ESP packet and its flow, None where the packet is to be dropped."""
+        """The message or the segment in an ESP packet and its flow, None where the packet is to be dropped."""
         if len(data) < HEAD.size:
             return None
         entry = self._by_spi.get((flow.local.host, HEAD.unpack_from(data)[0]))
@@ -95,15 +108,13 @@ class Shield:
             return None
         held, association, opener = entry
         opened = opener.open(data) if association.source.host == flow.remote.host else None
-        if opened is None or opened.next_header != datagram.UDP:
+        inner = None if opened is None else _inner(opened, association)
+        if inner is None:
             return None
-        inner = datagram.read(association.source.host, association.target.host, opened.payload)
-        ports = (association.source.port, association.target.port)
-        if inner is None or (inner.source_port, inner.target_port) != ports:  # RFC 4301 5.2: the selectors
-            return None
-        self._sets.remove(held)
-        self._sets.append(held)
-        return Packet(inner.data, Flow("UDP", association.target, association.source))
+        if inner.flow.transport != "TCP" or segment.carries_data(inner.data):
+            self._sets.remove(held)
+            self._sets.append(held)
+        return inner
 
     def counted(self) -> list[Counted]:
         """Every association with what has passed it."""
@@ -125,6 +136,24 @@ class Shield:
             if ends == (held.associations.own_server, held.associations.peer_server):
                 return held.sealers[0], held.associations.outbound[0]
         return None
+
+
+def _inner(opened: Opened, association: Association) -> Packet | None:
+    """What was sealed, where it is what this association may carry: its selectors (RFC 4301 5.2)."""
+    source, target = association.source, association.target
+    if opened.next_header == segment.TCP:
+        is_ours = segment.ports(opened.payload) == _ports(association)
+        return Packet(opened.payload, Flow("TCP", target, source)) if is_ours else None
+    if opened.next_header != datagram.UDP:
+        return None
+    inner = datagram.read(source.host, target.host, opened.payload)
+    if inner is None or (inner.source_port, inner.target_port) != _ports(association):
+        return None
+    return Packet(inner.data, Flow("UDP", target, source))
+
+
+def _ports(association: Association) -> tuple[int, int]:
+    return association.source.port, association.target.port
 
 
 def _between(flow: Flow) -> Flow:

@@ -92,10 +92,15 @@ class Bindings:
             del self._by_flow[binding.flow]
 
     def lose(self, flow: Flow) -> None:
-        """A connection is gone: the phones that registered on it are reached as their contact says from now on."""
+        """A connection is gone: the phones that registered on it are reached as their contact says from now on.
+
+        After TLS they are not reached at all: a phone takes no connections of TLS, and nothing less would do.
+        """
         for token in list(self._by_flow.get(flow, ())):
             binding = self._by_token[token]
             transport: Transport = "TCP" if binding.contact.transport == "TCP" else "UDP"
+            if flow.transport == "TLS":
+                transport = "TLS"
             self.keep(replace(binding, flow=Flow(transport, flow.local, binding.source)))
 
     def end(self, now: float) -> None:

@@ -30,18 +30,25 @@ _Records = dict[dns.rdatatype.RdataType, list[str]]
 
 
 class NameServer:
-    """The machine. `hosts` maps host labels of `realm` ("pcscf") to addresses; `entry` is the label that SRV names."""
+    """The machine. `hosts` maps host labels of `realm` ("pcscf") to addresses; `entry` is the label that SRV names.
 
-    def __init__(self, realm: str, hosts: Mapping[str, Address], entry: str) -> None:
+    Its host takes TLS at `secure_port`.
+    """
+
+    def __init__(self, realm: str, hosts: Mapping[str, Address], entry: str, secure_port: int = 5061) -> None:
         self._zone = dns.name.from_text(realm)
         self._records: dict[dns.name.Name, _Records] = {}
         for label, address in hosts.items():
             kind = dns.rdatatype.AAAA if ":" in address.host else dns.rdatatype.A
             self._add(label, kind, address.host)
-        for service, transport, order in (("SIP+D2U", "udp", 10), ("SIP+D2T", "tcp", 20)):
-            at = f"_sip._{transport}"
+        port = hosts[entry].port
+        for order, service, at, there in (
+            (10, "SIP+D2U", "_sip._udp", port),
+            (20, "SIP+D2T", "_sip._tcp", port),
+            (30, "SIPS+D2T", "_sips._tcp", secure_port),
+        ):
             self._add("", dns.rdatatype.NAPTR, f'{order} 50 "s" "{service}" "" {at}.{realm}.')
-            self._add(at, dns.rdatatype.SRV, f"0 0 {hosts[entry].port} {entry}.{realm}.")
+            self._add(at, dns.rdatatype.SRV, f"0 0 {there} {entry}.{realm}.")
 
     def _add(self, label: str, kind: dns.rdatatype.RdataType, text: str) -> None:
         name = dns.name.from_text(label, self._zone) if label else self._zone

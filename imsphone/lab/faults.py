@@ -106,6 +106,6 @@ def restart(network: Network, world: World, name: str, down_s: float) -> None:
 
     def up() -> None:
         world.wake(node.address.host)
-        world.attach(name, machine, [node.address], media=name)
+        world.attach(name, machine, network.held(name), media=name)
 
     world.at(world.now + down_s, up)

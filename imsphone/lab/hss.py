@@ -85,6 +85,11 @@ class Hss:
         """The subscription of this private identity. Raises KeyError."""
         return self._subscribers[impi]
 
+    @property
+    def peers(self) -> tuple[str, ...]:
+        """The Diameter identities of those who are connected."""
+        return tuple(self._peers.values())
+
     def terminate(self, impi: str, reason: int, now: float) -> list[Effect]:
         """Takes a subscriber's registration away: RTR to his S-CSCF. `reason` is a Reason-Code of `lab.cx`.
 

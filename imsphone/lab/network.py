@@ -5,6 +5,8 @@
     alice  IMSI 001010000000001  AKA          softphone1  SIP Digest          sip:echo@…  sip:recorder@…
     bob    IMSI 001010000000002  AKA                                          sip:busy@…  sip:silent@…
 
+A base of IPv6 ends with its colons: fd93:: has its P-CSCF at fd93::10.
+
 `Network` only builds machines. A `World` runs them in virtual time (`attach`), `lab.serve` on real sockets. Keys follow
 from `seed`: a test's network has the same subscribers in every run, a served one new ones each time.
 """
@@ -114,10 +116,12 @@ class Network:
         has_second_pcscf: bool = False,
     ) -> None:
         self.realm = realm
+        stem = base if ":" in base else f"{base}."
         hosts = _HOSTS | _SECOND if has_second_pcscf else _HOSTS
-        self.addresses = {name: Address(f"{base}.{last}", port) for name, (last, port) in hosts.items()}
+        self.addresses = {name: Address(f"{stem}{last}", port) for name, (last, port) in hosts.items()}
         self._seed = seed
         at = self.addresses
+        self.secure = Address(at["p-cscf"].host, 5061)
         core = frozenset(address.host for name, address in at.items() if name not in ("dns", "hss"))
         server = f"sip:{at['s-cscf']}"
         services = {f"sip:{name}@{realm}": f"sip:{at['far-end']}" for name in SERVICES}
@@ -134,6 +138,7 @@ class Network:
                 security=security,
                 suites=suites,
                 psap=at["far-end"],
+                secure=self.secure if name == "p-cscf" else None,
             )
             for name in ("p-cscf", *(_SECOND if has_second_pcscf else ()))
         }
@@ -146,7 +151,7 @@ class Network:
         self.scscf = SCscf(at["s-cscf"], realm, at["hss"], at["i-cscf"], core, self.ids("s-cscf"), terms=terms)
         self.far_end = FarEnd(at["far-end"], realm, at["i-cscf"], self.ids("far-end"), link=media_link)
         labels = {name.replace("-", ""): address for name, address in at.items()}
-        self.dns = NameServer(realm, labels, "pcscf")
+        self.dns = NameServer(realm, labels, "pcscf", self.secure.port)
         self.accounts: dict[str, Account] = {}
         for account in self._usual_accounts() if accounts is None else accounts:
             self.subscribe(account)
@@ -164,6 +169,10 @@ class Network:
             "dns": self.dns,
             "far-end": self.far_end,
         }
+
+    def held(self, name: str) -> list[Address]:
+        """Where the node of this name takes messages."""
+        return [self.addresses[name], self.secure] if name == "p-cscf" else [self.addresses[name]]
 
     def ids(self, name: str) -> Ids:
         """The identifiers of the node of this name."""
@@ -190,6 +199,11 @@ class Network:
         password = Secret(self.ids(f"account/{name}").data(12).hex().encode())
         return Account(name, impi, (f"sip:{impi}",), password=password, algorithm=algorithm)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Whom the certificate of the P-CSCF speaks for (RFC 5922 4): the domain, its host, its address."""
+        return self.realm, f"sip:{self.realm}", f"pcscf.{self.realm}", self.secure.host
+
     def profile(self, name: str) -> dict[str, Any]:
         """What `imsphone.profile.Profile` has to know of this account, its secrets excepted."""
         account = self.accounts[name]
@@ -208,7 +222,7 @@ class Network:
     def attach(self, world: World) -> None:
         """Put all nodes into a world, under their names."""
         for name, machine in self.nodes.items():
-            world.attach(name, machine, [self.addresses[name]], media=name)
+            world.attach(name, machine, self.held(name), media=name)
         world.names[self.realm] = [at for name, at in self.addresses.items() if name.startswith("p-cscf")]
 
     def _usual_accounts(self) -> tuple[Account, ...]:

@@ -233,7 +233,9 @@ class Node:
         request.headers.set("Max-Forwards", str(70 if hops is None else hops - 1))
 
     def record_route(self, request: Request, user: str = "") -> None:
-        """Stay on the path of the dialog."""
+        """Stay on the path of the dialog that this request may make; a text makes none (RFC 3261 16.6 step 4)."""
+        if request.method == "MESSAGE":
+            return
         request.headers.prepend(
             "Record-Route", f"<sip:{user}@{self.address};lr>" if user else f"<sip:{self.address};lr>"
         )
@@ -326,7 +328,7 @@ class Node:
         sent = self.transactions.respond(forwarding.server, response, now)
         if self.loses is not None and self.loses(response):
             sent = [effect for effect in sent if not isinstance(effect, Send)]
-        return sent + own
+        return own + sent  # a P-CSCF has its associations before the phone hears of them
 
     def _call_off(self, forwarding: Forwarding, now: float, reason: str) -> list[Effect]:
         effects: list[Effect] = []

@@ -32,29 +32,23 @@ from imsphone.lab.node import Node
 from imsphone.lab.proxy import Edit
 from imsphone.lab.security import Agreements
 from imsphone.lab.subscriber import canonical_impu
+from imsphone.lab.trust import (
+    NOT_FOR_A_PHONE,
+    NOT_FROM_A_PHONE,
+    hide_the_core,
+    is_private,
+    strip_keys,
+    take_agreement_out,
+)
 from imsphone.machine import Address, Effect, Flow, Ids, Send
 from imsphone.sip import stun
 from imsphone.sip.digest import is_aka
 from imsphone.sip.fields import Challenge, NameAddr
-from imsphone.sip.message import Message, Request, Response
+from imsphone.sip.message import Request, Response
 from imsphone.sip.server import ServerTransaction
 from imsphone.sip.stun import is_stun
 from imsphone.sip.timers import RFC_3261, TS_24_229
 from imsphone.sip.uri import Uri
-
-# What a phone may not say of itself, or what is meant for the P-CSCF alone (TS 24.229 4.4, 5.2.6.3.3).
-_NOT_FROM_A_PHONE: Final = (
-    "P-Asserted-Identity",
-    "P-Asserted-Service",
-    "P-Charging-Vector",
-    "P-Charging-Function-Addresses",
-    "P-Preferred-Identity",
-    "Security-Client",
-    "Security-Verify",
-)
-# What the core says to itself, and where the other phone is: not for a phone's eyes (TS 24.229 4.4, 5.2.6.4.3).
-_NOT_FOR_A_PHONE: Final = ("P-Charging-Vector", "P-Charging-Function-Addresses", "P-Access-Network-Info")
-
 
 Security = Literal["none", "offered", "required"]
 
@@ -64,7 +58,8 @@ class PCscf(Node):
 
     With `is_strict` an initial request whose Route is not the Service-Route gets 400; otherwise the right one is put in
     its place. Both are open to a P-CSCF (5.2.6.3.3); a phone that sends no Route at all is always helped. With `keep_s`
-    a phone that offers keep-alives is to send them that often, 0: as often as it likes (RFC 6223).
+    a phone that offers keep-alives is to send them that often, 0: as often as it likes (RFC 6223). `secure` is where
+    phones come by TLS; they reach it again by a Record-Route of its own (RFC 5658 6).
     """
 
     def __init__(
@@ -81,6 +76,7 @@ class PCscf(Node):
         security: Security = "offered",
         suites: tuple[Suite, ...] = SUITES,
         psap: Address | None = None,
+        secure: Address | None = None,
     ) -> None:
         # TS 24.229 7.7: both ways between us and a phone the times are those of the air
         super().__init__(address, ids, names, lambda flow: RFC_3261 if flow.remote.host in core else TS_24_229)
@@ -95,6 +91,7 @@ class PCscf(Node):
         self._keep_s = keep_s
         self._psap = psap
         self.emergency_numbers: frozenset[str] = frozenset()  # what this country dials
+        self._secure = secure
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
         """A SIP message, or a phone's keep-alive (RFC 5626 5.1)."""
@@ -118,6 +115,7 @@ class PCscf(Node):
         if self._security != "none":
             self.understands = frozenset((OPTION_TAG,))
             self.transactions.protected[self.agreements.server] = self.agreements.server
+            self.transactions.udp_only.add(self.agreements.server)  # a phone is called by the transport it came by
 
     def own_deadline(self) -> float | None:
         times = (self.bindings.deadline, self.agreements.deadline)
@@ -128,7 +126,12 @@ class PCscf(Node):
         return self.agreements.end(now)
 
     def is_own(self, uri: Uri) -> bool:
-        return super().is_own(uri) or (uri.host, uri.port) == self.agreements.server
+        return super().is_own(uri) or (uri.host, uri.port) in (self.agreements.server, self._secure)
+
+    def pop_own_route(self, request: Request) -> Uri | None:
+        """Two of them where a phone's way to us is another than the core's."""
+        first = super().pop_own_route(request)
+        return first and (super().pop_own_route(request) or first)
 
     def _source(self, request: Request, flow: Flow) -> Address:
         """Where the phone lives: under protection, at its protected server port."""
@@ -167,7 +170,7 @@ class PCscf(Node):
         if offer is None and OPTION_TAG in request.require:
             return self.respond(transaction, 494, now)
         at = self._source(request, flow)
-        way = flow if agreement is None else Flow("UDP", self.agreements.server, at)
+        way = flow if agreement is None else Flow(flow.transport, self.agreements.server, at)
         impu = canonical_impu(request.to.uri)
         contacts = request.contacts
         contact = contacts[0].uri if contacts else None
@@ -175,15 +178,15 @@ class PCscf(Node):
         token = contact and self.bindings.token_of(at, impu, contact)
         if token is None:
             token = self.ids.tag()
-        for name in ("Route", "Path", *_NOT_FROM_A_PHONE):
+        for name in ("Route", "Path", *NOT_FROM_A_PHONE):
             request.headers.remove(name)
-        _take_agreement_out(request)
+        take_agreement_out(request)
         outbound = ";ob" if reg_id and "outbound" in request.supported else ""  # RFC 5626 5.1
         request.headers.add("Path", f"<sip:{token}@{self.address};lr{outbound}>")  # 5.2.2.1 step 1
         request.headers.add("Require", "path")  # step 2
         request.headers.add("P-Charging-Vector", self._charging())
         request.headers.add("P-Visited-Network-ID", f'"{self.realm}"')
-        self._protect(request, at, is_protected=agreement is not None)
+        self._protect(request, at, flow, is_protected=agreement is not None)
         self.count_hop(request)
 
         def edit(response: Response, then: float) -> list[Effect]:
@@ -191,12 +194,12 @@ class PCscf(Node):
             if response.status == 401:
                 if offer is not None:
                     effects = self.agreements.propose(offer, response, flow.remote.host, then)
-                _strip_keys(response)
+                strip_keys(response)
             elif response.status == 200:
                 self._grant_keep(response)
                 expires_s = self._registered(response, way, at, token, impu, contact, reg_id, then)
                 if agreement is not None:
-                    self.agreements.accept(agreement, expires_s, then)
+                    effects = self.agreements.accept(agreement, expires_s, then)
                 response.headers.remove("P-Charging-Vector")
             return effects
 
@@ -208,7 +211,7 @@ class PCscf(Node):
             via = response.via.with_params(keep=str(self._keep_s))
             response.headers.set("Via", str(via), *response.headers.get_all("Via")[1:])
 
-    def _protect(self, request: Request, at: Address, *, is_protected: bool) -> None:
+    def _protect(self, request: Request, at: Address, flow: Flow, *, is_protected: bool) -> None:
         """Says in Authorization how the phone is protected (5.2.2.2, 5.2.2.3, 7.2A.2): a phone cannot say it itself."""
         credentials = request.credentials()
         if not credentials:
@@ -219,7 +222,8 @@ class PCscf(Node):
         elif is_aka(credentials[0]) or not credentials[0].get("response"):
             params["integrity-protected"] = "no"
         else:
-            params["integrity-protected"] = "ip-assoc-yes" if self.bindings.at(at) else "ip-assoc-pending"
+            kind = "tls" if flow.transport == "TLS" else "ip-assoc"
+            params["integrity-protected"] = f"{kind}-yes" if self.bindings.at(at) else f"{kind}-pending"
         request.headers.set("Authorization", Challenge(credentials[0].scheme, params).print(bare=_BARE))
 
     def _registered(
@@ -265,13 +269,13 @@ class PCscf(Node):
         self.pop_own_route(request)
         if request.method == "OPTIONS" and self.is_own(request.target):
             return self.respond(transaction, 200, now)
-        for name in _NOT_FROM_A_PHONE:
+        for name in NOT_FROM_A_PHONE:
             if name != "P-Preferred-Identity":
                 request.headers.remove(name)
-        _take_agreement_out(request)
+        take_agreement_out(request)
         if request.to.tag:
             request.headers.remove("P-Preferred-Identity")
-            return self._onward(request, transaction, self._into_core(request), now, _hide_the_core)
+            return self._onward(request, transaction, self._into_core(request), now, hide_the_core)
         is_emergency = emergency.is_call(request.target, self.emergency_numbers)
         route = tuple(_bare_route(entry) for entry in request.routes)
         if is_emergency:
@@ -289,9 +293,9 @@ class PCscf(Node):
         request.headers.remove("P-Preferred-Identity")
         request.headers.add("P-Asserted-Identity", str(asserted))
         request.headers.add("P-Charging-Vector", self._charging())
-        self.record_route(request, binding.token)
+        self._stay(request, binding, is_from_core=False)
         way = Flow("UDP", self.address, self._psap) if is_emergency and self._psap else self._into_core(request)
-        return self._onward(request, transaction, way, now, _hide_the_core)
+        return self._onward(request, transaction, way, now, hide_the_core)
 
     def _into_core(self, request: Request) -> Flow | None:
         """The way on for a request of a phone: into the core by its Route, or to the PSAP (5.2.6.3, 5.2.10)."""
@@ -304,7 +308,7 @@ class PCscf(Node):
 
     def _from_core(self, request: Request, transaction: ServerTransaction, now: float) -> list[Effect]:
         own = self.pop_own_route(request)
-        for name in _NOT_FOR_A_PHONE:
+        for name in NOT_FOR_A_PHONE:
             request.headers.remove(name)
         if own is None or request.to.tag:
             return self._onward(request, transaction, self._way(request, own), now)
@@ -313,13 +317,13 @@ class PCscf(Node):
             return self.respond(
                 transaction, 430 if "ob" in own.params else 480, now
             )  # the core believes what has ended here meanwhile
-        if _is_private(request):
+        if is_private(request):
             request.headers.remove("P-Asserted-Identity")
-        self.record_route(request, binding.token)
+        self._stay(request, binding, is_from_core=True)
         called = request.headers.get("P-Called-Party-ID")
 
         def edit(response: Response, then: float) -> list[Effect]:
-            for name in _NOT_FROM_A_PHONE:
+            for name in NOT_FROM_A_PHONE:
                 response.headers.remove(name)
             if called is not None:
                 response.headers.add("P-Asserted-Identity", called)
@@ -348,44 +352,20 @@ class PCscf(Node):
                 return binding.flow
         return self.next_hop(request)
 
+    def _stay(self, request: Request, binding: Binding, *, is_from_core: bool) -> None:
+        """On the path of the dialog, for either side at the address that it knows."""
+        if binding.flow.transport != "TLS" or self._secure is None or request.method == "MESSAGE":
+            self.record_route(request, binding.token)
+            return
+        sides = [f"<sip:{binding.token}@{self.address};lr>", f"<sip:{binding.token}@{self._secure};transport=tls;lr>"]
+        for side in sides if is_from_core else reversed(sides):
+            request.headers.prepend("Record-Route", side)
+
     def _charging(self) -> str:
         return f'icid-value="{self.ids.tag()}";icid-generated-at={self.address.host};orig-ioi={self.realm}'
 
 
 _BARE: Final = frozenset(("qop",))
-
-
-def _take_agreement_out(request: Request) -> None:
-    """The agreement was between phone and P-CSCF (5.2.2.1, 5.2.6.3)."""
-    for name in ("Require", "Proxy-Require"):
-        tags = request.headers.get_all(name)
-        if OPTION_TAG in tags:
-            request.headers.set(name, *(tag for tag in tags if tag != OPTION_TAG))
-
-
-def _strip_keys(response: Response) -> None:
-    """CK and IK are for the P-CSCF (5.2.2.2); the phone has its own."""
-    challenges = response.challenges()
-    if challenges:
-        values = [
-            str(Challenge(challenge.scheme, {n: v for n, v in challenge.params.items() if n not in ("ck", "ik")}))
-            for challenge in challenges
-        ]
-        response.headers.set("WWW-Authenticate", *values)
-
-
-def _hide_the_core(response: Response, now: float) -> list[Effect]:
-    """An answer on its way to the phone that asked."""
-    for name in _NOT_FOR_A_PHONE:
-        response.headers.remove(name)
-    if _is_private(response):
-        response.headers.remove("P-Asserted-Identity")
-    return []
-
-
-def _is_private(message: Message) -> bool:
-    """Whether its sender's asserted identity is to stay in the core (RFC 3325 9.3)."""
-    return "id" in (value.strip().lower() for value in (message.headers.get("Privacy") or "").split(";"))
 
 
 def _bare_route(route: NameAddr) -> str:

@@ -1,13 +1,14 @@
 """The far ends: an application server that answers as several people (TS 23.228 5.4.12, TS 24.229 5.7).
 
-    sip:echo@realm      answers, and everything said comes back
+    sip:echo@realm      answers, and everything said comes back; so does a text
     sip:recorder@realm  answers, and keeps what is said
     sip:busy@realm      486
     sip:silent@realm    rings and never answers
     anything else       404
 
 They are real user agents: transactions, dialogs, reliable provisional answers, offer and answer, RTP and RTCP. One of
-them can also call a phone (`call`). Media addresses are asked of the world and used again when their call is over.
+them can also call a phone (`call`) and write to one (`text`). Media addresses are asked of the world and used again
+when their call is over.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from imsphone.lab.emergency import is_call
 from imsphone.lab.leg import Service
 from imsphone.lab.link import Link
 from imsphone.lab.node import is_literal
+from imsphone.lab.texting import reply, text_to
 from imsphone.machine import Address, Ask, Effect, Flow, Ids, Tell, Transport
 from imsphone.sip.message import Request
 from imsphone.sip.server import ServerTransaction
@@ -85,6 +87,11 @@ class FarEnd:
         """End a call. Raises KeyError where there is none of this key."""
         call = self.calls[key]
         return self._act(call, partial(call.hang_up, now))
+
+    def text(self, target: str, body: str, now: float, service: Service = "echo") -> list[Effect]:
+        """Write to a phone by its public identity."""
+        request = text_to(target, f"sip:{service}@{self._realm}", body.encode(), "text/plain;charset=UTF-8", self.ids)
+        return self.transactions.request(request, self.hop(request.target), now)[1]
 
     # The machine ------------------------------------------------------------------------------------------------------
 
@@ -218,6 +225,8 @@ class FarEnd:
             return self._invited(request, transaction, now)
         if request.method == "OPTIONS":
             return self._respond(request, transaction, 200, now, (("Allow", ALLOW),))
+        if request.method == "MESSAGE":
+            return self._texted(request, transaction, now)
         return self._respond(request, transaction, 405, now, (("Allow", ALLOW),))
 
     def _inside(self, request: Request, transaction: ServerTransaction, now: float) -> list[Effect]:
@@ -232,6 +241,15 @@ class FarEnd:
         if not dialog.accepts(request):
             return self._respond(request, transaction, 500, now)  # RFC 3261 12.2.2
         return self._act(call, partial(call.inside, request, transaction, now))
+
+    def _texted(self, request: Request, transaction: ServerTransaction, now: float) -> list[Effect]:
+        service = request.target.user
+        if service == "busy" or service not in SERVICES:
+            return self._respond(request, transaction, 486 if service == "busy" else 404, now)
+        effects = self._respond(request, transaction, 200, now)
+        if service == "echo" and (back := reply(request, self.ids)) is not None:
+            effects += self.transactions.request(back, self.hop(back.target), now)[1]
+        return effects
 
     def _invited(self, request: Request, transaction: ServerTransaction, now: float) -> list[Effect]:
         effects = self.transactions.respond(transaction, request.answer(100), now)

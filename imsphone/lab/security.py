@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from imsphone.ipsec.agreement import Proposal, proposals
-from imsphone.ipsec.sa import Associations, Ends, Keys, Protect, Release, Suite
+from imsphone.ipsec.sa import Associations, Ends, Keys, Prolong, Protect, Release, Suite
 from imsphone.lab.alarms import Alarms
 from imsphone.machine import Address, Ask, Effect, Flow, Ids
 from imsphone.sip.digest import is_aka
@@ -117,13 +117,15 @@ class Agreements:
         self._ends.set(held.peer_client, now + _TRIAL_S)
         return [*effects, Ask(Protect(held))]
 
-    def accept(self, agreement: Agreement, expires_s: float, now: float) -> None:
+    def accept(self, agreement: Agreement, expires_s: float, now: float) -> list[Effect]:
         """200: the agreement stands, for the registration and a little longer; older ones end soon."""
         agreement.stands = True
-        self._ends.set(agreement.held.peer_client, now + expires_s + (_GRACE_S if expires_s else TS_24_229.timeout_s))
+        until = now + expires_s + (_GRACE_S if expires_s else TS_24_229.timeout_s)
+        self._ends.set(agreement.held.peer_client, until)
         for client, other in self._by_client.items():
             if other is not agreement and other.home == agreement.home:
                 self._ends.set(client, now + TS_24_229.timeout_s)
+        return [Ask(Prolong(agreement.held, until))]
 
     def _on_trial(self, home: Address) -> list[Address]:
         return [client for client, one in self._by_client.items() if one.home == home and not one.stands]

@@ -18,6 +18,9 @@ from imsphone.errors import NetworkError
 from imsphone.lab.network import Network
 from imsphone.machine import Address, OpenMedia
 from imsphone.net.driver import Driver
+from imsphone.net.protection import Outlets, Protection
+from imsphone.net.sealing import Sealing
+from imsphone.net.tls import Tls
 from imsphone.trace import Trace
 
 FIRST_MEDIA_PORT: Final = 42000
@@ -42,8 +45,13 @@ async def serve(
     *,
     trace: Trace | None = None,
     on_event: Callable[[str, Any], None] = lambda name, event: None,
+    tls: Tls | None = None,
+    protection: Callable[[Outlets], Protection] = Sealing,
 ) -> AsyncIterator[Lab]:
-    """Serve the nodes of a network until the block ends. `on_event` hears what each node tells, with its name.
+    """Serve the nodes of a network until the block ends. `on_event` hears what each node tells, with its name;
+    `protection` makes what keeps the P-CSCF's associations.
+
+    With `tls` the P-CSCF takes TLS at `network.secure`.
 
     Raises NetworkError where an address cannot be had.
     """
@@ -52,11 +60,19 @@ async def serve(
         for name, machine in network.nodes.items():
             opened = _MediaPorts()
             driver = Driver(
-                machine, name=name, answers={OpenMedia: opened}, on_event=partial(on_event, name), trace=trace
+                machine,
+                name=name,
+                answers={OpenMedia: opened},
+                on_event=partial(on_event, name),
+                trace=trace,
+                protection=protection,
+                tls=tls,
             )
             opened.driver = driver
             drivers[name] = await stack.enter_async_context(driver)
             driver.bind(*network.addresses[name])
+            if tls is not None and name == "p-cscf":
+                driver.bind(*network.secure, takes_tls=True)
         yield Lab(network, drivers)
 
 

@@ -13,7 +13,7 @@ instead), and who accepts a connection sees a passing port of the other side. An
 as a refused connection or an ICMP message would; a silent host gives nothing at all.
 
 What a machine asked to `Protect` crosses as ESP packets. One that does not open is dropped, and so is a message that
-comes to a protected port without.
+comes to a protected port without. Over TCP it gives `lost` where it was the first of a connection: no SYN is answered.
 
 An alarm is stale once its machine's deadline has moved on; it is then dropped. An exception inside a machine is a bug
 there and surfaces from `run` at once, with a note that names the machine and the time.
@@ -27,16 +27,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from imsphone.ipsec.sa import Associations, Protect, Release
-from imsphone.ipsec.shield import ESP_PORT, Shield
+from imsphone.ipsec.sa import Associations, Prolong, Protect, Release
+from imsphone.ipsec.shield import ESP_PORT, Packet
+from imsphone.lab.connection import Connection, Connections
 from imsphone.lab.link import Link
+from imsphone.lab.shielded import WholeShield
 from imsphone.machine import Address, Ask, Effect, Flow, Ids, Machine, OpenMedia, Resolve, Send, Tell, Transport
 from imsphone.trace import Trace
 
 Answers = Mapping[type, Callable[[Any], Any]]
 
 _DEFAULT_DELAY_S: Final = 0.001
-_FIRST_PASSING_PORT: Final = 49152
+_CONNECT_S: Final = 4.0  # how long a host tries to connect inside ESP
 _FIRST_MEDIA_PORT: Final = 40000
 _TICKS_AT_ONE_INSTANT: Final = 1000
 
@@ -53,16 +55,7 @@ class _Member:
     listeners: list[Callable[[Any], None]] = field(default_factory=list)
     alarm: float | None = None
     ticks: int = 0
-    shield: Shield = field(default_factory=Shield)
-
-
-@dataclass(frozen=True, slots=True)
-class _Connection:
-    """A TCP connection: the flow as its opener sees it, and the passing address that the other side sees."""
-
-    opener: str
-    flow: Flow
-    passing: Address
+    shield: WholeShield = field(default_factory=WholeShield)
 
 
 class World:
@@ -81,12 +74,10 @@ class World:
         self._links: dict[tuple[str, str | None], Link] = {}
         self._silent: set[str] = set()
         self._sinks: set[Address] = set()
-        self._heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._heap: list[tuple[float, int, Callable[..., Any], tuple[Any, ...]]] = []
         self._count = 0
-        self._opened: dict[tuple[str, Flow], _Connection] = {}
-        self._accepted: dict[tuple[Address, Address], _Connection] = {}
+        self._connections = Connections()
         self._behind: dict[tuple[Address, Address], float] = {}
-        self._passing_ports: dict[str, int] = {}
         self._media_ports: dict[str, int] = {}
 
     # Who is there -----------------------------------------------------------------------------------------------------
@@ -123,12 +114,12 @@ class World:
         member = self._members.pop(name)
         member.alarm = None
         self._holders = {host: holder for host, holder in self._holders.items() if holder is not member}
-        for connection in list(self._opened.values()):
+        for connection in self._connections:
             acceptor = self._holder(connection.flow.remote)
             if connection.opener == name:
                 self._close(connection)
                 if acceptor is not None:
-                    self._later(self.now, self._lose, acceptor, _mirrored(connection))
+                    self._later(self.now, self._lose, acceptor, connection.mirrored)
             elif acceptor is None:
                 self._close(connection)
                 self._later(self.now, self._lose, self._members[connection.opener], connection.flow)
@@ -153,7 +144,7 @@ class World:
         """From now on, whatever is sent to `host` disappears and nothing comes back, not even an error."""
         self._silent.add(host)
 
-    def shield(self, name: str) -> Shield:
+    def shield(self, name: str) -> WholeShield:
         """The security associations of the machine of this name."""
         return self._members[name].shield
 
@@ -204,7 +195,7 @@ class World:
             self.now, _, step, arguments = heapq.heappop(heap)
             step(*arguments)
 
-    def _later(self, when: float, step: Callable[..., None], *arguments: Any) -> None:
+    def _later(self, when: float, step: Callable[..., Any], *arguments: Any) -> None:
         self._count += 1
         heapq.heappush(self._heap, (when, self._count, step, arguments))
 
@@ -266,16 +257,19 @@ class World:
     def _send(self, sender: _Member, data: bytes, flow: Flow) -> None:
         is_protected = sender.shield.guards(flow)
         if self.trace is not None:
-            self.trace.add(self.now, sender.name, "sent", flow, data, is_protected)
+            self.trace.add(self.now, sender.name, "sent", flow, data, is_protected or flow.transport == "TLS")
         if is_protected:
-            if packet := sender.shield.seal(data, flow):
-                self._send(sender, *packet)
-            else:
+            packet = sender.shield.seal(data, flow)
+            if packet is None:
                 self._later(self.now, self._lose, sender, flow)
+            elif flow.transport == "TCP":
+                self._send_segment(sender, packet, flow)
+            else:
+                self._send(sender, *packet)
             return
         if flow.remote.host in self._silent or flow.remote in self._sinks:
             return
-        if flow.transport == "TCP":
+        if flow.is_stream:
             self._send_in_order(sender, data, flow)
             return
         receiver = self._holder(flow.remote)
@@ -288,16 +282,22 @@ class World:
             self._later(when, self._deliver, receiver, data, arriving)
 
     def _send_in_order(self, sender: _Member, data: bytes, flow: Flow) -> None:
-        connection = self._accepted.get((flow.local, flow.remote))
+        connection = self._connections.accepted(flow)
         if connection is not None:
             receiver, arriving = self._members.get(connection.opener), connection.flow
         else:
             receiver = self._holder(flow.remote)
             if receiver is not None:
-                arriving = _mirrored(self._connection(sender, flow))
+                arriving = self._connections.opened(sender.name, flow).mirrored
         if receiver is None:
             self._later(self.now + 2 * _DEFAULT_DELAY_S, self._lose, sender, flow)
             return
+        self._carry_in_order(sender, receiver, flow, arriving, self._deliver, receiver, data, arriving)
+
+    def _carry_in_order(
+        self, sender: _Member, receiver: _Member, flow: Flow, arriving: Flow, step: Callable[..., Any], *arguments: Any
+    ) -> None:
+        """Takes `step` when TCP brings what was sent on `flow`: not before what was sent earlier."""
         link = self._link(sender.name, receiver.name)
         when = self.now + _DEFAULT_DELAY_S if link is None else link.carry_surely(self.now)
         if when is None:
@@ -305,22 +305,27 @@ class World:
             return
         way = (arriving.remote, arriving.local)
         self._behind[way] = when = max(when, self._behind.get(way, when))
-        self._later(when, self._deliver, receiver, data, arriving)
+        self._later(when, step, *arguments)
 
-    def _connection(self, sender: _Member, flow: Flow) -> _Connection:
-        connection = self._opened.get((sender.name, flow))
-        if connection is None:
-            host = flow.local.host
-            port = self._passing_ports.get(host, _FIRST_PASSING_PORT)
-            self._passing_ports[host] = port + 1 if port < 0xFFFF else _FIRST_PASSING_PORT
-            connection = _Connection(sender.name, flow, Address(host, port))
-            self._opened[sender.name, flow] = connection
-            self._accepted[flow.remote, connection.passing] = connection
-        return connection
+    def _send_segment(self, sender: _Member, packet: Packet, flow: Flow) -> None:
+        """A message over TCP inside ESP, on the connection that its sender calls `flow`."""
+        data, outer = packet
+        if self.trace is not None:
+            self.trace.add(self.now, sender.name, "sent", outer, data)
+        receiver = self._holder(outer.remote)
+        if receiver is not None and outer.remote.host not in self._silent:
+            arriving = Flow("ESP", outer.remote, outer.local)
+            step = self._deliver_segment
+            self._carry_in_order(sender, receiver, flow, arriving, step, sender, flow, receiver, data, arriving)
 
-    def _close(self, connection: _Connection) -> None:
-        self._opened.pop((connection.opener, connection.flow), None)
-        self._accepted.pop((connection.flow.remote, connection.passing), None)
+    def _deliver_segment(self, sender: _Member, flow: Flow, receiver: _Member, data: bytes, arriving: Flow) -> None:
+        if self._deliver(receiver, data, arriving):
+            sender.shield.connected.add(flow)
+        elif flow not in sender.shield.connected:
+            self._later(self.now + _CONNECT_S, self._lose, sender, flow)
+
+    def _close(self, connection: Connection) -> None:
+        self._connections.close(connection)
         self._behind.pop((connection.flow.remote, connection.passing), None)
         self._behind.pop((connection.passing, connection.flow.remote), None)
 
@@ -330,16 +335,21 @@ class World:
             return None
         return links.get((sender, receiver)) or links.get((sender, None)) or links.get(("", receiver))
 
-    def _deliver(self, receiver: _Member, data: bytes, flow: Flow) -> None:
+    def _deliver(self, receiver: _Member, data: bytes, flow: Flow) -> bool:
+        """Whether somebody took it."""
         if self.trace is not None:
-            self.trace.add(self.now, receiver.name, "received", flow, data)
+            self.trace.add(self.now, receiver.name, "received", flow, data, flow.transport == "TLS")
         if flow.transport == "ESP":
-            if opened := receiver.shield.open(data, flow):
-                if self.trace is not None:
-                    self.trace.add(self.now, receiver.name, "received", opened.flow, opened.data, True)
-                self._step(receiver, receiver.machine.receive, opened.data, opened.flow)
-        elif not receiver.shield.guards(flow):
-            self._step(receiver, receiver.machine.receive, data, flow)
+            opened = receiver.shield.open(data, flow)
+            if opened is None:
+                return False
+            data, flow = opened
+            if self.trace is not None:
+                self.trace.add(self.now, receiver.name, "received", flow, data, True)
+        elif receiver.shield.guards(flow):
+            return False
+        self._step(receiver, receiver.machine.receive, data, flow)
+        return True
 
     # Questions --------------------------------------------------------------------------------------------------------
 
@@ -348,28 +358,27 @@ class World:
         if answer is not None:
             return answer(question)
         if isinstance(question, Resolve):
-            return self._resolve(member, question)
+            return tuple(flow for one in question.single for flow in self._resolve(member, one))
         if isinstance(question, OpenMedia):
             return self._open_media(member, question.host)
         if isinstance(question, Protect):
             return self._protect(member, question.associations)
         if isinstance(question, Release):
             member.shield.release(question.associations)
-            return True
-        return None
+        return True if isinstance(question, Prolong | Release) else None
 
-    def _protect(self, member: _Member, associations: Associations) -> bool:
+    def _protect(self, member: _Member, associations: Associations) -> tuple[Transport, ...]:
         member.shield.protect(associations)
         for port in (ESP_PORT, associations.own.port_c, associations.own.port_s):
             if self._holder(address := Address(associations.own_host, port)) is None:
                 self._holders[address] = member
-        return True
+        return member.shield.transports
 
     def _resolve(self, member: _Member, question: Resolve) -> tuple[Flow, ...]:
         """Literals as they are, names by `names`; UDP before TCP where the question leaves it open."""
         try:
             ipaddress.ip_address(question.host)
-            remotes = [Address(question.host, question.port or 5060)]
+            remotes = [Address(question.host, question.port or (5061 if question.transport == "TLS" else 5060))]
         except ValueError:
             remotes = self.names.get(question.host, [])
         own = member.hosts[0]
@@ -386,8 +395,3 @@ class World:
             else:
                 self._holders[address] = self._members[member.media]
         return Address(host, port)
-
-
-def _mirrored(connection: _Connection) -> Flow:
-    """The connection as the side that accepted it sees it."""
-    return Flow("TCP", connection.flow.remote, connection.passing)

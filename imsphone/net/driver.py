@@ -31,13 +31,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from imsphone.errors import ImsPhoneError, NetworkError
-from imsphone.ipsec.sa import Protect, Release
-from imsphone.machine import Address, Ask, Effect, Flow, Machine, Resolve, Send
+from imsphone.ipsec.sa import Prolong, Protect, Release
+from imsphone.machine import Address, Ask, Effect, Flow, Machine, Resolve, Send, Transport
 from imsphone.net.addresses import family_of, local_host
 from imsphone.net.flows import Flows
 from imsphone.net.protection import Outlets, Protection
 from imsphone.net.resolver import Resolver, Target
 from imsphone.net.sealing import Sealing
+from imsphone.net.tls import Tls
 from imsphone.trace import Direction, Trace
 
 logger = logging.getLogger(__name__)
@@ -58,8 +59,8 @@ class Driver:
     `answers` maps the type of a question to a function of it, plain or async; `Resolve` has its answer here. `local` is
     the host (None: as the route to each target says) and the port (0: any) that sockets are bound to when the first
     Resolve needs them; with port 0 `preferred_port` is tried before any other. A server calls `bind` instead. `dns` is
-    the name server to ask in place of the system's, `protection` makes what seals messages. Make it inside a running
-    event loop.
+    the name server to ask in place of the system's, `protection` makes what seals messages, `tls` is for flows of TLS.
+    Make it inside a running event loop.
     """
 
     def __init__(
@@ -77,12 +78,14 @@ class Driver:
         preferred_port: int = 0,
         clock: Callable[[], float] = wall_clock,
         protection: Callable[[Outlets], Protection] = Sealing,
+        tls: Tls | None = None,
     ) -> None:
         self.machine = machine
         self.name = name
         self.now = clock
         self._loop = asyncio.get_running_loop()
-        own: dict[type, Answer] = {Resolve: self._resolve, Protect: self._protect, Release: self._release}
+        own: dict[type, Answer] = {Resolve: self._resolve}
+        own |= {Protect: self._protect, Prolong: self._prolong, Release: self._release}
         self._answers: dict[type, Answer] = own | dict(answers or {})
         self._on_event = on_event
         self._on_trouble = on_trouble
@@ -93,6 +96,7 @@ class Driver:
         self._preferred_port = preferred_port
         self._flows: dict[Address, Flows] = {}
         self._protection = protection(Outlets(self._receive_opened, self._lost, self._note))
+        self._tls = tls or Tls()
         self._is_bound = False
         self._pending: deque[Effect] = deque()
         self._is_performing = False
@@ -104,13 +108,15 @@ class Driver:
 
     # For the owner --------------------------------------------------------------------------------------------------
 
-    def bind(self, host: str, port: int = 0) -> Address:
-        """Listens on one more address, by UDP and TCP; gives it with its true port. Raises NetworkError.
+    def bind(self, host: str, port: int = 0, *, takes_tls: bool = False) -> Address:
+        """Listens on one more address, by UDP and TCP, or TLS in its place; gives it with its true port.
+
+        Raises NetworkError.
 
         From then on answers to Resolve name only addresses that were bound so.
         """
         self._is_bound = True
-        return self._open(Address(host, port)).local
+        return self._open(Address(host, port), takes_tls=takes_tls).local
 
     def leave(self, host: str | None) -> None:
         """The own address is another: all sockets close, and later ones open at `host` (None: as routes say)."""
@@ -203,7 +209,7 @@ class Driver:
         self.perform(effects)
 
     def _receive(self, data: bytes, flow: Flow) -> None:
-        self._note("received", flow, data)
+        self._note("received", flow, data, flow.transport == "TLS")
         if not self._protection.guards(flow):
             self._input(self.machine.receive, data, flow)
 
@@ -250,7 +256,7 @@ class Driver:
         if self._protection.guards(flow):
             self._protection.send(effect.data, flow)
             return
-        self._note("sent", flow, effect.data)
+        self._note("sent", flow, effect.data, flow.transport == "TLS")
         flows = self._flows.get(flow.local)
         if flows is None:
             logger.warning("%s: nothing listens on %s any more", self.name, flow.local)
@@ -294,9 +300,13 @@ class Driver:
         """The security associations, and what has passed them."""
         return self._protection
 
-    def _protect(self, question: Protect) -> bool:
+    def _protect(self, question: Protect) -> tuple[Transport, ...]:
         """Raises NetworkError where this machine cannot protect."""
-        self._protection.protect(question.associations)
+        return self._protection.protect(question.associations)
+
+    def _prolong(self, question: Prolong) -> bool:
+        """Raises NetworkError where this machine refuses."""
+        self._protection.prolong(question.associations, question.until - self.now())
         return True
 
     def _release(self, question: Release) -> bool:
@@ -306,8 +316,24 @@ class Driver:
     # Addresses ------------------------------------------------------------------------------------------------------
 
     def _resolve(self, question: Resolve) -> tuple[Flow, ...] | Awaitable[tuple[Flow, ...]]:
+        if question.others:
+            return self._resolve_each(question)
         target = self._resolver.literal(question.host, question.port, question.transport)
-        return self._flows_to((target,)) if target else self._look_up(question)
+        return self._flows_to((target,), question.host) if target else self._look_up(question)
+
+    async def _resolve_each(self, question: Resolve) -> tuple[Flow, ...]:
+        """One host that cannot be found is not the end of the others."""
+        flows: list[Flow] = []
+        trouble: NetworkError | None = None
+        for one in question.single:
+            try:
+                found = self._resolve(one)
+                flows += await found if isinstance(found, Awaitable) else found
+            except NetworkError as error:
+                trouble = trouble or error
+        if trouble and not flows:
+            raise trouble
+        return tuple(flows)
 
     async def _look_up(self, question: Resolve) -> tuple[Flow, ...]:
         wiretap = self._wiretap if self._trace is not None else None
@@ -316,14 +342,18 @@ class Driver:
             host, last = question.host, found.tried[-1]
             sentence = f"nothing in the DNS leads to {host} ({last}): check the name, or give an IP address instead"
             raise NetworkError(sentence, found.tried)
-        return self._flows_to(found.targets)
+        return self._flows_to(found.targets, question.host)
 
     def _wiretap(self, direction: Direction, flow: Flow, data: bytes) -> None:
         assert self._trace is not None
         self._trace.add(self.now(), self.name, direction, flow, data)
 
-    def _flows_to(self, targets: Iterable[Target]) -> tuple[Flow, ...]:
-        """Raises NetworkError where the own address cannot be had; leaves out what no route leads to."""
+    def _flows_to(self, targets: Iterable[Target], name: str) -> tuple[Flow, ...]:
+        """Raises NetworkError where the own address cannot be had; leaves out what no route leads to.
+
+        `name` is what certificates have to name: what was looked up, and not where that led (RFC 5922 7.3).
+        """
+        self._tls.names |= {Address(target.host, target.port): name for target in targets}
         return tuple(
             Flow(target.transport, local, Address(target.host, target.port))
             for target in targets
@@ -346,7 +376,7 @@ class Driver:
                 return self._open(Address(host, self._preferred_port)).local
         return self._open(Address(host, port)).local
 
-    def _open(self, address: Address) -> Flows:
-        flows = Flows(address, self._receive, self._lost)
+    def _open(self, address: Address, *, takes_tls: bool = False) -> Flows:
+        flows = Flows(address, self._receive, self._lost, tls=self._tls, takes_tls=takes_tls, on_trouble=self._failed)
         self._flows[flows.local] = flows
         return flows

@@ -1,8 +1,8 @@
 """The sockets of one endpoint: UDP and TCP on the same address and port, as RFC 3261 18.2.1 wants of whoever has a Via.
 
     Send(data, flow) ──▶ UDP ────────────────▶ sendto
-                    └──▶ TCP: a connection to flow.remote? ──yes──▶ write
-                                                          └──no───▶ connect, write when it stands
+                    └──▶ TCP, TLS: a connection to flow.remote? ──yes──▶ write
+                                                               └──no───▶ connect, write when it stands
     datagram, or a frame of a stream ──▶ on_message(data, flow)
     ICMP unreachable, TCP refused, closed or broken ──▶ on_lost(flow)      (RFC 3261 18.4)
 
@@ -28,7 +28,8 @@ from collections.abc import Callable
 from imsphone.errors import NetworkError
 from imsphone.machine import Address, Flow
 from imsphone.net.addresses import family_of, from_socket, to_socket
-from imsphone.net.connection import Connection
+from imsphone.net.connection import Connection, keep_to, share_port
+from imsphone.net.tls import Tls
 
 logger = logging.getLogger(__name__)
 
@@ -53,18 +54,35 @@ _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 class Flows:
     """Binds `local` (port 0: any that is free for both transports) and carries messages until `close`.
 
-    Must be made inside a running event loop. Raises NetworkError where the address cannot be had.
+    Where it `is_protected`, TCP connections are opened from this very port too, as security associations want it. With
+    a `device` nothing comes and goes but through that. With `tls` there are flows of TLS, and where it `takes_tls` all
+    connections to this address are such; `on_trouble` hears why one of ours came to nothing, before `on_lost`. Must be
+    made inside a running event loop. Raises NetworkError where the address cannot be had.
     """
 
     def __init__(
-        self, local: Address, on_message: Callable[[bytes, Flow], None], on_lost: Callable[[Flow], None]
+        self,
+        local: Address,
+        on_message: Callable[[bytes, Flow], None],
+        on_lost: Callable[[Flow], None],
+        *,
+        is_protected: bool = False,
+        device: str = "",
+        tls: Tls | None = None,
+        takes_tls: bool = False,
+        on_trouble: Callable[[NetworkError], None] = lambda _error: None,
     ) -> None:
+        self._tls = tls or Tls()
+        self._takes_tls = takes_tls
+        self._on_trouble = on_trouble
         self._loop = asyncio.get_running_loop()
         self._on_message = on_message
         self._on_lost = on_lost
-        self._connections: OrderedDict[Address, Connection] = OrderedDict()
+        self._connections: OrderedDict[tuple[str, Address], Connection] = OrderedDict()
         self._is_closed = False
-        self._family, self._udp, self._listener = _bind(local)
+        self._is_protected = is_protected
+        self._device = device
+        self._family, self._udp, self._listener = _bind(local, is_protected, device)
         self.local = Address(local.host, self._udp.getsockname()[1])
         # By number: asked for a socket that it does not know, the selector prints it first, for 60 µs.
         self._loop.add_reader(self._udp.fileno(), self._read_datagrams)
@@ -80,6 +98,11 @@ class Flows:
             self._send_datagram(data, flow)
         else:
             self._send_stream(data, flow)
+
+    def hang_up(self, remote: Address) -> None:
+        """Ends the connection with that far end, where there is one; it is not told as lost."""
+        if (connection := self._connections.pop(("TCP", remote), None)) is not None:
+            connection.close()
 
     def close(self) -> None:
         """Closes every socket; nothing is called back any more."""
@@ -146,16 +169,22 @@ class Flows:
     # Streams --------------------------------------------------------------------------------------------------------
 
     def _send_stream(self, data: bytes, flow: Flow) -> None:
-        connection = self._connections.get(flow.remote)
+        connection = self._connections.get(_key(flow))
         if connection is None:
+            session = self._tls.to(flow.remote) if flow.transport == "TLS" else None
+            if session is None and flow.transport == "TLS":
+                self._lose_soon(flow)  # a phone's own connection is the only way to it
+                return
             try:
-                connection = Connection.opened(flow, self._stream_message, self._ended)
+                connection = Connection.opened(
+                    flow, self._stream_message, self._ended, self._is_protected, self._device, session
+                )
             except (OSError, OverflowError) as error:
                 logger.debug("%s: %s", flow, error)
                 self._lose_soon(flow)
                 return
             self._keep(connection)
-        self._connections.move_to_end(flow.remote)
+        self._connections.move_to_end(_key(flow))
         connection.write(data)
 
     def _accept(self) -> None:
@@ -167,8 +196,9 @@ class Flows:
                 self._loop.remove_reader(self._listener.fileno())
                 self._loop.call_later(1.0, self._listen_again)
             return
-        flow = Flow("TCP", self.local, from_socket(source))
-        self._keep(Connection.accepted(sock, flow, self._stream_message, self._ended))
+        flow = Flow("TLS" if self._takes_tls else "TCP", self.local, from_socket(source))
+        session = self._tls.of(flow.remote) if self._takes_tls else None
+        self._keep(Connection.accepted(sock, flow, self._stream_message, self._ended, self._is_protected, session))
 
     def _listen_again(self) -> None:
         if not self._is_closed:
@@ -180,16 +210,18 @@ class Flows:
             _, idlest = self._connections.popitem(last=False)
             idlest.close()
             self._lose_soon(idlest.flow)
-        self._connections[connection.flow.remote] = connection
+        self._connections[_key(connection.flow)] = connection
 
     def _stream_message(self, data: bytes, flow: Flow) -> None:
-        if flow.remote in self._connections:
-            self._connections.move_to_end(flow.remote)
+        if _key(flow) in self._connections:
+            self._connections.move_to_end(_key(flow))
             self._on_message(data, flow)
 
     def _ended(self, connection: Connection) -> None:
-        if self._connections.get(connection.flow.remote) is connection:
-            del self._connections[connection.flow.remote]
+        if self._connections.get(_key(connection.flow)) is connection:
+            del self._connections[_key(connection.flow)]
+        if connection.trouble and not self._takes_tls and not self._is_closed:
+            self._on_trouble(NetworkError(connection.trouble, (str(connection.flow.remote),)))
         self._lose_soon(connection.flow)
 
     def _lose_soon(self, flow: Flow) -> None:
@@ -200,7 +232,11 @@ class Flows:
             self._on_lost(flow)
 
 
-def _bind(local: Address) -> tuple[socket.AddressFamily, socket.socket, socket.socket]:
+def _key(flow: Flow) -> tuple[str, Address]:
+    return flow.transport, flow.remote
+
+
+def _bind(local: Address, is_protected: bool, device: str) -> tuple[socket.AddressFamily, socket.socket, socket.socket]:
     family = family_of(local.host)
     if family is None or local.host in ("0.0.0.0", "::"):
         raise NetworkError(f"cannot listen on {local.host!r}: give one IP address of this host, which Via can name")
@@ -220,8 +256,12 @@ def _bind(local: Address) -> tuple[socket.AddressFamily, socket.socket, socket.s
                 udp.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
             if sys.platform != "win32":  # there it would let two programs share the port
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if is_protected:  # the datagram socket shares with nobody, so another program's port is still noticed
+                share_port(listener)
             udp.bind(to_socket(local))
             listener.bind(to_socket(Address(local.host, udp.getsockname()[1])))
+            for sock in (udp, listener):
+                keep_to(device, sock)
             listener.listen(_BACKLOG)
             return family, udp, listener
         except (OSError, OverflowError) as error:

@@ -1,15 +1,19 @@
-"""`imsphone-sa`: the one program with a privilege, and all that it does with it is to open sockets for ESP.
+"""`imsphone-sa`: the one program with a privilege, which lends it to one user for ESP and for nothing else.
 
-    imsphone (ordinary user)                       imsphone-sa --user NAME (CAP_NET_RAW)
+    imsphone (ordinary user)                       imsphone-sa --user NAME (CAP_NET_RAW, CAP_NET_ADMIN)
        connect ──────────────────────────────────▶ who is it? (SO_PEERCRED): NAME or root, else nothing
        "esp 192.0.2.7\\n" ─────────────────────────▶ an address of this host? socket, bind
+       "tun 192.0.2.7\\n" ─────────────────────────▶ the same, then a TUN device for TCP (`imsphone.net.tun`)
        ◀──────────────── "ok\\n" + the descriptor    or "no: …\\n"          SCM_RIGHTS, unix(7)
+       "sa\\n" ───────────────────────────────────▶ associations in the kernel: `imsphone.net.grant` (CAP_NET_ADMIN)
 
-No key comes near it: packets are sealed and opened by the user's own process. What the user gets is a raw socket bound
-to one address, with which he can send IP packets as this host; so it is given to the one user that is named and to
-nobody else, and the program is started by who may decide that.
+With the descriptors no key comes near it: packets are sealed and opened by the user's own process. What the user gets
+is a raw socket bound to one address, with which he can send IP packets as this host, and a device that hands IP packets
+to this host; so they are given to the one user that is named and to nobody else, and the program is started by who may
+decide that. The kernel's own ESP is for who has `ipsec_by = "kernel"`; then keys pass through here. Without
+CAP_NET_ADMIN it gives the socket only: neither TCP nor the kernel's ESP is to be had.
 
-    sudo imsphone-sa --user alice            or as a service with AmbientCapabilities=CAP_NET_RAW
+    sudo imsphone-sa --user alice            or as a service with AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN
 """
 
 from __future__ import annotations
@@ -22,20 +26,25 @@ import re
 import socket
 import struct
 import sys
+import threading
 from ipaddress import ip_address
 from pathlib import Path
 
 from imsphone.errors import NetworkError
 from imsphone.machine import Address
 from imsphone.net.addresses import family_of, to_socket
+from imsphone.net.grant import GREETING, serve
+from imsphone.net.tun import open_tun, refusal
+from imsphone.net.xfrm import Xfrm
 
 SOCKET_PATH = "/run/imsphone-sa.sock"
 ENVIRONMENT = "IMSPHONE_SA"  # another path, for tests and for who may not write to /run
 
 _ESP = 50
-_REQUEST = re.compile(rb"esp ([0-9a-fA-F.:]{2,45})\n")
+_REQUEST = re.compile(rb"(esp|tun) ([0-9a-fA-F.:]{2,45})\n")
 _MOST_BYTES = 64
 _PATIENCE_S = 2.0
+_MOST_CLIENTS = 32
 _CREDENTIALS = struct.Struct("=iII")  # pid, uid, gid
 
 
@@ -55,22 +64,32 @@ def open_raw(host: str) -> socket.socket:
 
 def ask_for_socket(host: str, path: str | None = None) -> socket.socket:
     """The same from `imsphone-sa`. Raises NetworkError with what to do."""
+    return socket.socket(fileno=_ask("esp", host, path))
+
+
+def ask_for_tun(host: str, path: str | None = None) -> int:
+    """The descriptor of a TUN device from `imsphone-sa`. Raises NetworkError with what to do."""
+    return _ask("tun", host, path)
+
+
+def _ask(what: str, host: str, path: str | None) -> int:
+    lack, privilege = ("send ESP", "CAP_NET_RAW") if what == "esp" else ("open a TUN device", "CAP_NET_ADMIN")
     path = path or os.environ.get(ENVIRONMENT, SOCKET_PATH)
-    remedy = f"start `sudo imsphone-sa --user {_user_name()}` beside it, or give this program CAP_NET_RAW"
+    remedy = f"start `sudo imsphone-sa --user {user_name()}` beside it, or give this program {privilege}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_PATIENCE_S)
         try:
             connection.connect(path)
-            connection.sendall(f"esp {host}\n".encode())
+            connection.sendall(f"{what} {host}\n".encode())
             said, descriptors, _, _ = socket.recv_fds(connection, 256, 1)
         except OSError:
-            raise NetworkError(f"this user may not send ESP (no CAP_NET_RAW): {remedy}") from None
+            raise NetworkError(f"this user may not {lack} (no {privilege}): {remedy}") from None
     if said == b"ok\n" and descriptors:
-        return socket.socket(fileno=descriptors[0])
+        return descriptors[0]
     for descriptor in descriptors:
         os.close(descriptor)
     why = said.decode("utf-8", "replace").removeprefix("no: ").strip() or "it says nothing"
-    raise NetworkError(f"imsphone-sa at {path} gives no socket for ESP: {why}")
+    raise NetworkError(f"imsphone-sa at {path} may not {lack} either: {why}")
 
 
 def main() -> None:
@@ -89,6 +108,12 @@ def main() -> None:
         open_raw("127.0.0.1").close()
     except PermissionError:
         sys.exit("imsphone-sa: it needs CAP_NET_RAW itself: start it by sudo, or as a service that has it")
+    try:
+        Xfrm().expect_permission()
+    except PermissionError:
+        sys.stderr.write("imsphone-sa: without CAP_NET_ADMIN it gives sockets for ESP, but not the kernel's own ESP\n")
+    except NetworkError as error:
+        sys.stderr.write(f"imsphone-sa: {error}\n")
     try:
         listener = listen(options.socket, uid)
     except OSError as error:
@@ -115,7 +140,8 @@ def listen(path: str, uid: int) -> socket.socket:
 
 
 def serve_one(listener: socket.socket, uid: int) -> None:
-    """One connection: a request, its answer, the end. Whatever comes in, nothing is raised."""
+    """One connection: a request, its answer, the end; or a client of the kernel's associations, who gets a thread.
+    Whatever comes in, nothing is raised."""
     with contextlib.suppress(OSError):
         connection, _ = listener.accept()
         with connection:
@@ -123,20 +149,26 @@ def serve_one(listener: socket.socket, uid: int) -> None:
             peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
             if _CREDENTIALS.unpack(peer)[1] not in (0, uid):
                 return
-            raw = _opened(connection.recv(_MOST_BYTES))
+            request = connection.recv(_MOST_BYTES)
+            if request == GREETING and threading.active_count() < _MOST_CLIENTS:
+                threading.Thread(target=serve, args=(connection.dup(),), daemon=True).start()
+                return
+            raw = _opened(request)
             if isinstance(raw, str):
                 connection.sendall(f"no: {raw}\n".encode())
                 return
-            with raw:
-                socket.send_fds(connection, [b"ok\n"], [raw.fileno()])
+            try:
+                socket.send_fds(connection, [b"ok\n"], [raw])
+            finally:
+                os.close(raw)
 
 
-def _opened(request: bytes) -> socket.socket | str:
-    """The socket that is asked for, or why there is none."""
+def _opened(request: bytes) -> int | str:
+    """The descriptor that is asked for, or why there is none."""
     found = _REQUEST.fullmatch(request)
     if found is None:
         return "ask as in: esp 192.0.2.7"
-    host = found[1].decode()
+    host = found[2].decode()
     try:
         address = ip_address(host)
     except ValueError:
@@ -144,12 +176,17 @@ def _opened(request: bytes) -> socket.socket | str:
     if address.is_unspecified or address.is_multicast:
         return f"{host} is no address of one host"
     try:
-        return open_raw(host)
+        return open_raw(host).detach() if found[1] == b"esp" else open_tun(host)
+    except NetworkError as error:
+        return str(error)
+    except PermissionError:
+        return f"it has no {'CAP_NET_RAW' if found[1] == b'esp' else 'CAP_NET_ADMIN'} itself"
     except OSError as error:
-        return f"{host}: {error.strerror}"
+        return f"{host}: {error.strerror if found[1] == b'esp' else refusal(error)}"
 
 
-def _user_name() -> str:
+def user_name() -> str:
+    """Who runs this program, as `imsphone-sa --user` wants it."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

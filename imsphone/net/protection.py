@@ -1,7 +1,7 @@
 """What keeps messages to a P-CSCF secret and true: who seals what leaves on a protected port, and opens what comes.
 
-    Driver ── Protect, Release ──▶ Protection ──┬─ net.sealing   ESP made here, over a raw socket
-           ── Send on a guarded flow ────▶      └─ (another)     the kernel's own ESP
+    Driver ── Protect, Prolong, Release ──▶ Protection ──┬─ net.sealing   ESP made here, over a raw socket
+           ── Send on a guarded flow ────▶               └─ net.kernel    the kernel's own ESP
            ◀── message, flow ─────────────
 
 Whoever does it, a port that was protected once gives and takes nothing in the clear any more, also after its
@@ -16,7 +16,7 @@ from typing import Protocol
 
 from imsphone.ipsec.sa import Associations
 from imsphone.ipsec.shield import Counted
-from imsphone.machine import Flow
+from imsphone.machine import Flow, Transport
 from imsphone.trace import Direction
 
 
@@ -36,8 +36,14 @@ class Outlets:
 class Protection(Protocol):
     """One way to protect the messages of a host."""
 
-    def protect(self, associations: Associations) -> None:
-        """From now on these are used. Raises NetworkError where this machine cannot."""
+    def protect(self, associations: Associations) -> tuple[Transport, ...]:
+        """From now on these are used. Gives what can go inside: UDP, and TCP where this machine can.
+
+        Raises NetworkError where it cannot protect at all.
+        """
+
+    def prolong(self, associations: Associations, lifetime_s: float) -> None:
+        """They are used for so long from now on, unless they are released before. Raises NetworkError."""
 
     def release(self, associations: Associations) -> None:
         """From now on these are not."""

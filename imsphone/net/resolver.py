@@ -5,7 +5,8 @@
                └ none ──▶ _sip._udp, _sip._tcp ──────────────┴──▶ SRV ──▶ by priority, by lot of weight ──▶ AAAA, A
                                                                    └ none ──▶ UDP 5060 ──▶ AAAA, A
 
-A P-CSCF known by its name is found the same way (TS 24.229 9.2.1). SIPS services are passed over: there is no TLS here.
+A P-CSCF known by its name is found the same way (TS 24.229 9.2.1). For TLS, and for it alone, it is SIPS+D2T,
+_sips._tcp and port 5061: who wants it takes nothing less, and who does not want it may have no certificates to check.
 
 The questions leave from this process's own sockets, one datagram each and by TCP where the answer was cut, so that
 they stand in the trace like everything else. The whole lookup has one budget of seconds; what is known when it runs
@@ -34,11 +35,13 @@ from imsphone.machine import Address, Flow, Transport
 from imsphone.net.addresses import family_of, from_socket, parse_endpoint, to_socket
 
 SIP_PORT = 5060
+SIPS_PORT = 5061
 MOST_TARGETS = 16
 _DNS_PORT = 53
 _EDNS_BYTES = 1232
-_SERVICES: dict[str, Transport] = {"SIP+D2U": "UDP", "SIP+D2T": "TCP"}
-_TRANSPORTS: tuple[Transport, ...] = ("UDP", "TCP")
+# The services of NAPTR, where SRV is without one, and their transport.
+_SERVICES: dict[str, tuple[str, Transport]] = {"SIP+D2U": ("_sip._udp", "UDP"), "SIP+D2T": ("_sip._tcp", "TCP")}
+_SECURE: dict[str, tuple[str, Transport]] = {"SIPS+D2T": ("_sips._tcp", "TLS")}
 _HOSTS = Path("/etc/hosts")
 
 Wiretap = Callable[[Literal["sent", "received"], Flow, bytes], None]
@@ -87,7 +90,7 @@ class Resolver:
         """The target that an IP literal is by itself, None where `host` is a name (RFC 3263 4.1, 4.2)."""
         if family_of(host := host.removeprefix("[").removesuffix("]")) is None:
             return None
-        return Target(transport or "UDP", host, port or SIP_PORT)
+        return Target(transport or "UDP", host, port or _port(transport))
 
     async def lookup(
         self, host: str, port: int | None = None, transport: Transport | None = None, wiretap: Wiretap | None = None
@@ -124,28 +127,32 @@ class _Search:
         if not self._servers and not self.hosts:
             self.tried.append("no DNS server is configured")
         elif port or host.lower() in self.hosts:  # RFC 3263 4.2: with a port the name is a host's
-            await self._add_addresses(host, port or SIP_PORT, transport or "UDP")
+            await self._add_addresses(host, port or _port(transport), transport or "UDP")
+        elif transport == "TLS":
+            await self._choose_transport(host, _SECURE, "TLS")
         elif transport:
             if not await self._add_services(f"_sip._{transport.lower()}.{host}", transport):
                 await self._add_addresses(host, SIP_PORT, transport)
         else:
-            await self._choose_transport(host)
+            await self._choose_transport(host, _SERVICES, "UDP")
 
-    async def _choose_transport(self, host: str) -> None:
+    async def _choose_transport(
+        self, host: str, services: dict[str, tuple[str, Transport]], otherwise: Transport
+    ) -> None:
         """RFC 3263 4.1."""
         pointers = [
-            (record.order, record.preference, _SERVICES[service], record.replacement.to_text(omit_final_dot=True))
+            (record.order, record.preference, services[service][1], record.replacement.to_text(omit_final_dot=True))
             for record in await self._ask(host, "NAPTR")
-            if (service := record.service.decode("ascii", "replace").upper()) in _SERVICES
+            if (service := record.service.decode("ascii", "replace").upper()) in services
             and record.flags.lower() == b"s"
         ]
         for _, _, transport, name in sorted(pointers):
             await self._add_services(name, transport)
         if pointers:
             return
-        found = [await self._add_services(f"_sip._{transport.lower()}.{host}", transport) for transport in _TRANSPORTS]
+        found = [await self._add_services(f"{prefix}.{host}", transport) for prefix, transport in services.values()]
         if not any(found):
-            await self._add_addresses(host, SIP_PORT, "UDP")
+            await self._add_addresses(host, _port(otherwise), otherwise)
 
     async def _add_services(self, name: str, transport: Transport) -> bool:
         """True where there are SRV records, also if they say "not here" by naming the root (RFC 2782)."""
@@ -256,6 +263,10 @@ def in_order(records: Iterable[Any], lot: Callable[[int], int]) -> list[Any]:
         ordered.append(record)
         left = [other for other in left if other is not record]
     return ordered
+
+
+def _port(transport: Transport | None) -> int:
+    return SIPS_PORT if transport == "TLS" else SIP_PORT
 
 
 def _system_servers() -> tuple[Address, ...]:

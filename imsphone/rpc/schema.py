@@ -22,6 +22,7 @@ METHODS: dict[str, tuple[str, ...]] = {
     "answer": ("call",),
     "reject": ("call",),
     "hangup": ("call",),
+    "text": ("target", "body"),
     "state": (),
     "quit": (),
 }

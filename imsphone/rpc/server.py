@@ -59,6 +59,8 @@ class Server:
                 await self._call(params["call"]).reject()
             case "hangup":
                 await self._call(params["call"]).hangup()
+            case "text":
+                return {"status": (await phone.text(params["target"], params["body"])).status}
             case "state":
                 calls = [
                     {"call": call.key, "state": call.state, "remote": call.remote} for call in phone.calls.values()

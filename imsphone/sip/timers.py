@@ -26,8 +26,8 @@ class Timers:
         return 64 * self.t1_s
 
     def linger_s(self, transport: Transport, seconds: float) -> float:
-        """Timers D, I, J, K: how long a finished transaction absorbs repeats; nothing over TCP."""
-        return 0.0 if transport == "TCP" else seconds
+        """Timers D, I, J, K: how long a finished transaction absorbs repeats; nothing over TCP and TLS."""
+        return seconds if transport == "UDP" else 0.0
 
 
 RFC_3261 = Timers()

@@ -120,6 +120,10 @@ class Transactions:
         self._arm(transaction)
         return transaction, transaction.start()
 
+    def size_bytes(self, request: Request, flow: Flow) -> int:
+        """How long a request is that leaves on `flow`, our Via and all."""
+        return len(bytes(self._with_via(request, flow, "z9hG4bK" + 20 * "0")))
+
     def send(self, request: Request, flow: Flow) -> list[Effect]:
         """Sends a request without a transaction: the ACK of a 2xx (RFC 3261 13.2.2.4)."""
         branch = self._ids.branch()
@@ -182,8 +186,7 @@ class Transactions:
         return sent
 
     def _is_too_large(self, data: bytes, flow: Flow) -> bool:
-        is_bound = flow.local in self.protected or flow.local in self.udp_only
-        return flow.transport == "UDP" and len(data) > UDP_LIMIT_BYTES and not is_bound
+        return flow.transport == "UDP" and len(data) > UDP_LIMIT_BYTES and flow.local not in self.udp_only
 
     # In ---------------------------------------------------------------------------------------------------------------
 
@@ -292,7 +295,7 @@ class Transactions:
         """
         effects: list[Effect] = []
         for client in [client for client in self._clients.values() if client.flow == flow and client.is_waiting]:
-            if client.state == "proceeding" and flow.transport == "TCP":
+            if client.state == "proceeding" and flow.is_stream:
                 continue
             if client.was_upgraded:
                 client.was_upgraded = False
@@ -361,6 +364,6 @@ class Transactions:
 
 def _way_back(via: Via, flow: Flow, *, is_open: bool = True) -> Flow:
     """Where the answer to a request with this topmost Via goes that came on `flow` (RFC 3261 18.2.2, RFC 3581 4)."""
-    if is_open and (flow.transport == "TCP" or "rport" in via.params):
+    if is_open and (flow.is_stream or "rport" in via.params):
         return flow
     return flow._replace(remote=Address(flow.remote.host, via.port or 5060))

@@ -33,7 +33,8 @@ class Orders:
     """Where the foreign phone listens (UDP and TCP), who it is and how it answers.
 
     `user` empty: it registers nowhere and takes what comes. `realm` is the home domain, `proxy` the P-CSCF as
-    "host:port", `username` the private identity where it is not `user@realm`. From 180 to 200 it rings `ring_s`.
+    "host:port", `username` the private identity where it is not `user@realm`. From 180 to 200 it rings `ring_s`. With
+    `tls_ca`, the file of whom to trust, it reaches the P-CSCF by TLS.
     """
 
     host: str
@@ -44,6 +45,7 @@ class Orders:
     proxy: str = ""
     username: str = ""
     ring_s: float = 0.2
+    tls_ca: str = ""
 
     @property
     def impi(self) -> str:
@@ -114,6 +116,12 @@ class ForeignPhone:
             raise NetworkError(f"the foreign phone reached no registrar: {told['reason']}", (self.orders.proxy,))
         if not told["is_active"]:
             raise RegistrationRejected(told["status"], told["reason"], explanation="this was the foreign phone")
+
+    async def text(self, target: str, body: str) -> dict[str, Any]:
+        """Let it write to `target`; gives what became of that. Raises ImsPhoneError where nothing is heard of it."""
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps({"target": target, "body": body}).encode() + b"\n")
+        return await self.until("texted", body=body)
 
     async def until(self, event: str, timeout_s: float = 10.0, **fields: Any) -> dict[str, Any]:
         """The first event of this name with these fields, past or to come. Raises ImsPhoneError if there is none."""

@@ -4,6 +4,7 @@ It runs in a process of its own (`imsphone.testing.foreign` starts it), because 
 interpreter when it is displeased, and because a far end that shares no line with us is the point of having one.
 
     stdin   first line   its orders as JSON (`foreign.Orders`), the password among them; it lives until stdin closes
+            every other  a text to send: {"target": "sip:alice@ims.example", "body": "hello"}
     stdout  every line   one JSON object: what happened, under `event`
     stderr               what pjlib has to say
 
@@ -14,6 +15,7 @@ interpreter when it is displeased, and because a far end that shares no line wit
     {"event": "media", "call": 0, "codec": "PCMA", "remote": "127.0.10.1:40000"}
     {"event": "measured", "call": 0, "received": 1300, "lost": 0, "sent": 1300}
     {"event": "text", "remote": "<sip:alice@ims.example>", "body": "hello"}
+    {"event": "texted", "status": 200, "reason": "OK", "body": "hello"}
     {"event": "failed", "sentence": "pjsua2 cannot ..."}
 
 The echo is the conference bridge joining the call with itself, on the null sound device, whose clock is pjlib's own.
@@ -22,10 +24,10 @@ SIP is handled on the main thread (`libHandleEvents`), so no callback comes from
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import select
-import sys
 import time
 from typing import Any, TextIO
 
@@ -107,6 +109,10 @@ class Account(pj.Account):  # type: ignore[misc]
     def onInstantMessage(self, parameter: Any) -> None:
         self.far_end.reporter.tell("text", remote=parameter.fromUri, body=parameter.msgBody)
 
+    def onInstantMessageStatus(self, parameter: Any) -> None:
+        told = {"status": int(parameter.code), "reason": parameter.reason, "body": parameter.msgBody}
+        self.far_end.reporter.tell("texted", **told)
+
 
 class FarEnd:
     """pjlib, one account and its calls, from start to goodbye."""
@@ -114,6 +120,7 @@ class FarEnd:
     def __init__(self, orders: Orders, reporter: Reporter) -> None:
         self.reporter = reporter
         self.calls: dict[int, Call] = {}
+        self._buddies: list[Any] = []
         self._answers: list[tuple[float, int]] = []  # when, which call
         self._ring_s = orders.ring_s
         self._endpoint = pj.Endpoint()
@@ -124,6 +131,12 @@ class FarEnd:
             transport.port = orders.port
             transport.boundAddress = transport.publicAddress = orders.host
             self._endpoint.transportCreate(kind, transport)
+        if orders.tls_ca:
+            transport = pj.TransportConfig()
+            transport.boundAddress = transport.publicAddress = orders.host
+            transport.tlsConfig.CaListFile = orders.tls_ca
+            transport.tlsConfig.verifyServer = True
+            self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_TLS, transport)
         self._endpoint.libStart()
         self._endpoint.audDevManager().setNullDev()
         codecs = [codec.codecId for codec in self._endpoint.codecEnum2() if codec.priority]
@@ -136,6 +149,16 @@ class FarEnd:
         self.reporter.tell("incoming", call=call.number, remote=call.getInfo().remoteUri)
         call.answer_with(180)
         self._answers.append((time.monotonic() + self._ring_s, call.number))
+
+    def text(self, target: str, body: str) -> None:
+        """Write to somebody."""
+        buddy, whom = pj.Buddy(), pj.BuddyConfig()
+        whom.uri = target
+        buddy.create(self._account, whom)
+        self._buddies.append(buddy)  # for as long as the answer is under way
+        parameter = pj.SendInstantMessageParam()
+        parameter.content = body
+        buddy.sendInstantMessage(parameter)
 
     def step(self) -> None:
         self._endpoint.libHandleEvents(POLL_MS)
@@ -181,7 +204,8 @@ def account_config(orders: Orders) -> Any:
         config.sipConfig.authInitialEmpty = True  # TS 24.229 5.1.1.2.3: the first REGISTER names the private identity
         config.sipConfig.authCreds.append(pj.AuthCredInfo("Digest", orders.realm, orders.impi, 0, orders.password))
     if orders.proxy:
-        config.sipConfig.proxies.append(f"sip:{orders.proxy};lr")
+        transport = ";transport=tls" if orders.tls_ca else ""
+        config.sipConfig.proxies.append(f"sip:{orders.proxy}{transport};lr")
     return config
 
 
@@ -190,10 +214,16 @@ def main() -> None:
     # pjlib writes to descriptor 1 before it can be told not to: keep the real one for ourselves.
     reporter = Reporter(os.fdopen(os.dup(1), "w"))
     os.dup2(2, 1)
-    orders = Orders.read(sys.stdin.readline())
+    stdin = io.FileIO(0)  # a line that waits in a buffer is none for select
+    orders = Orders.read(stdin.readline())
     try:
         far_end = FarEnd(orders, reporter)
-        while not select.select([0], [], [], 0)[0]:
+        while True:
+            if select.select([0], [], [], 0)[0]:
+                line = stdin.readline()
+                if not line:
+                    break
+                far_end.text(**json.loads(line))
             far_end.step()
         far_end.leave()
     except pj.Error as error:

@@ -11,7 +11,16 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, TypeVar
 
-from imsphone.events import CallEnded, CallIncoming, Deregistered, Event, Registered, RegistrationFailed
+from imsphone.events import (
+    CallEnded,
+    CallIncoming,
+    Deregistered,
+    Event,
+    Registered,
+    RegistrationFailed,
+    TextDelivered,
+    TextFailed,
+)
 from imsphone.ims.identity import Identity
 from imsphone.ims.ue import Ue
 from imsphone.lab.world import World
@@ -122,3 +131,10 @@ class VirtualPhone:
     def hangup(self, call: str) -> None:
         """Ends a call."""
         self.do(self.ue.hangup, call)
+
+    def text(self, target: str, body: str) -> TextDelivered | TextFailed:
+        """Sends a text and lets time pass until it is known what became of it."""
+        self.do(self.ue.text, target, body)
+        event = self.next(TextDelivered, TextFailed)
+        assert isinstance(event, TextDelivered | TextFailed)
+        return event

@@ -81,6 +81,13 @@ Outcome = AkaSuccess | SyncFailure | MacFailure
 
 
 @dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """The SIM says nothing to the challenge: a card was taken out, or wants its PIN. `sentence` says which."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Vector(_Unpicklable):
     """One authentication vector, the HSS's gift to the S-CSCF: good for one challenge."""
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.interop.core import ipsec
+
 BENCH = Path(__file__).parent
 HAS_SIPP = shutil.which("sipp") is not None
 
@@ -25,6 +27,18 @@ def test_a_bench_runs_in_its_smallest_size(name: str, figures: int) -> None:
     assert len(measured) == figures
     assert all(len(one["values"]) == len(one["reference_values"]) == 1 for one in measured)
     assert all(one["values"][0] > 0 for one in measured)
+
+
+@pytest.mark.interop
+@pytest.mark.skipif(ipsec.missing() is not None, reason=str(ipsec.missing()))
+def test_the_bench_with_a_core_that_others_wrote_runs_too() -> None:
+    done = subprocess.run(
+        [sys.executable, str(BENCH / "core.py"), "1", "0", "--json"], capture_output=True, text=True, timeout=100
+    )
+    assert done.stderr == ""
+    measured = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(measured) == 3
+    assert all(one["values"][0] > 0 and one["reference_values"][0] > 0 for one in measured)
 
 
 @pytest.fixture

@@ -46,8 +46,12 @@ def test_another_process_registers_with_it_from_its_profiles(
     assert facts["nodes"]["p-cscf"] == f"{BASE}.10:5060"
     said = run("register", facts["subscribers"]["alice"]["profile"])
     assert said.code == 0, said.err
+    said = run("register", facts["subscribers"]["softphone1"]["profile"].replace(".toml", "-tls.toml"), "--ladder")
+    assert said.code == 0, said.err
+    assert said.out.count("REGISTER (TLS)") == 4
+    assert "Protected      by TLS" in said.out
     for path in (tmp_path / "p").iterdir():
-        if path.suffix != ".toml":
+        if path.suffix not in (".toml", ".pem"):
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
             assert path.read_text().strip() not in json.dumps(facts)
     os.kill(served.pid, signal.SIGINT)

@@ -14,6 +14,7 @@ from imsphone.errors import (
     AudioError,
     AuthenticationError,
     CallRejected,
+    CardError,
     NetworkError,
     ParseError,
     ProfileError,
@@ -27,7 +28,7 @@ from .conftest import Run
 def test_help_names_every_command(run: Run) -> None:
     said = run("--help")
     assert said.code == 0
-    for name in ("demo", "register", "call", "lab", "trace", "doctor", "profile"):
+    for name in ("demo", "register", "call", "lab", "trace", "doctor", "card", "profile"):
         assert f"\n  {name} " in said.out
 
 
@@ -58,6 +59,7 @@ print([name for name in heavy if name in sys.modules])
         (NetworkError("nobody"), 3),
         (TimeoutError("nobody"), 3),
         (AuthenticationError("no"), 4),
+        (CardError("no"), 4),
         (AudioError("no"), 5),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from click import BadParameter
 
-from imsphone.cli.octets import Octets
+from imsphone.cli.octets import Base, Octets
 
 from .conftest import Run
 
@@ -19,6 +19,17 @@ def test_three_octets_are_one(text: str) -> None:
 def test_anything_else_is_none(text: str) -> None:
     with pytest.raises(BadParameter, match=r"127\.0\.10"):
         Octets().convert(text, None, None)
+
+
+@pytest.mark.parametrize("text", ["fd93::", "2001:db8:1::", "127.0.10"])
+def test_a_base_may_be_of_ipv6(text: str) -> None:
+    assert Base().convert(text, None, None) == text
+
+
+@pytest.mark.parametrize("text", ["fd93:", "fd93::1::", "x::", "1:2:3:4:5:6:7:8::"])
+def test_or_it_is_none(text: str) -> None:
+    with pytest.raises(BadParameter):
+        Base().convert(text, None, None)
 
 
 def test_it_is_one_sentence_on_the_command_line(run: Run) -> None:

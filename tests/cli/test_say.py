@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from imsphone.cli.say import say
+from imsphone.cli.say import plain, say
 from imsphone.trace import Trace
 
 
@@ -35,3 +35,7 @@ def test_without_a_reader_the_command_still_deregisters(profiles: dict[str, Path
     assert (done.returncode, done.stderr) == (0, "")
     answers = [record.data[:11] for record in Trace.from_jsonl(trace.read_text()) if record.direction == "received"]
     assert answers.count(b"SIP/2.0 200") == 2  # registered, and deregistered
+
+
+def test_what_others_wrote_moves_no_cursor() -> None:
+    assert plain("grüß\x1b[2J dich\r\n\ud83d") == "grüß·[2J dich···"

@@ -11,6 +11,7 @@ import pytest
 from imsphone.events import Event
 from imsphone.ims.identity import Identity
 from imsphone.ims.ue import Ue
+from imsphone.ipsec.sa import Prolong
 from imsphone.machine import Address, Ask, Authenticate, Effect, Flow, Ids, OpenMedia, Resolve, Send, Tell
 from imsphone.profile import Profile, Secret
 from imsphone.sip.message import Request, Response, parse
@@ -62,7 +63,7 @@ def wire(text: str, body: str = "") -> bytes:
 
 
 class Bench:
-    """One phone on the bench. What it does is kept in `sent`, `told` and `asked`."""
+    """One phone on the bench. What it does is kept in `sent`, `told` and `asked`; `prolonged` wants no answer."""
 
     flow = FLOW
     home = HOME
@@ -81,6 +82,7 @@ class Bench:
         self.flows: list[Flow] = []
         self.told: list[Event] = []
         self.asked: list[Ask] = []
+        self.prolonged: list[Prolong] = []
 
     # Drive ------------------------------------------------------------------------------------------------------------
 
@@ -94,6 +96,8 @@ class Bench:
                     assert isinstance(event, Event), f"{event} is not for the application"
                     assert event.at == self.now
                     self.told.append(event)
+                case Ask(Prolong() as question):
+                    self.prolonged.append(question)
                 case Ask():
                     self.asked.append(effect)
 

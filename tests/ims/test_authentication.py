@@ -13,7 +13,7 @@ from imsphone.profile import Secret
 from imsphone.sip.digest import verify
 from imsphone.sip.fields import Challenge
 from imsphone.sip.message import Request, Response
-from imsphone.usim.aka import AkaSuccess, MacFailure
+from imsphone.usim.aka import AkaSuccess, MacFailure, NoAnswer
 
 ALICE = Identity("alice@ims.example", "sip:alice@ims.example", "ims.example", "urn:uuid:0")
 PASSWORD = Secret(b"secret")
@@ -67,6 +67,14 @@ def test_a_good_answer_forgives_the_bad_ones_before() -> None:
         assert isinstance(proof.challenged(challenged(aka(proof._invalid + 10))), Authenticate)
         assert proof.outcome(result) is None
     assert "opc" in proof.deception
+
+
+def test_a_card_that_says_nothing_says_why() -> None:
+    proof = Authentication(ALICE, Ids(b"x"), None)
+    proof.challenged(challenged(aka()))
+    verdict = proof.outcome(NoAnswer("the card was taken out of R: put it in again"))
+    assert verdict is not None
+    assert "taken out of R" in verdict.sentence
 
 
 def test_a_new_registration_proves_nothing_at_first() -> None:

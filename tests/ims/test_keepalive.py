@@ -12,6 +12,7 @@ from imsphone.sip import stun
 from imsphone.sip.message import Request
 
 TCP = "TCP"
+SERVICE_ROUTE = "<sip:orig@scscf.ims.example:5060;lr>"
 
 
 def granted(make_bench: Any, keep: str, *, transport: str = "UDP", **keys: Any) -> Any:
@@ -22,7 +23,8 @@ def granted(make_bench: Any, keep: str, *, transport: str = "UDP", **keys: Any) 
     bench.answer((flow,))
     assert "keep" in bench.request.via.params  # TS 24.229 5.1.1.2.1
     contact = (bench.request.headers.get("Contact") or "").partition(";+sip")[0]
-    answer = bench.response("200 OK", f"Contact: {contact};expires=3600", "", bench.request)
+    fields = f"Contact: {contact};expires=3600\nService-Route: {SERVICE_ROUTE}"
+    answer = bench.response("200 OK", fields, "", bench.request)
     bench.hear(answer.replace(b";keep", keep.encode()), flow=flow)
     assert bench.ue.is_registered
     bench.forget()
@@ -48,6 +50,19 @@ def test_reg_18_the_network_says_how_often(make_bench: Any) -> None:
         bench.hear(stun.success(data, Address("127.0.20.1", 5060)))
         bench.forget()
     assert bench.ue.is_registered
+
+
+def test_a_connection_of_tls_that_breaks_is_opened_again_though_nobody_asked_for_keep_alives(make_bench: Any) -> None:
+    """Nobody could reach us: a phone takes no connections of TLS."""
+    bench = make_bench(transport="TLS")
+    bench.do(bench.ue.register)
+    bench.answer((bench.flow.over("TLS"),))
+    bench.challenge()
+    bench.answer(bench.success)
+    bench.grant()
+    bench.do(bench.ue.lost, bench.flow.over("TLS"))
+    assert not bench.ue.is_registered
+    assert bench.asked
 
 
 def test_over_tcp_it_is_two_line_ends(make_bench: Any) -> None:
@@ -88,6 +103,16 @@ def test_any_answer_to_options_is_a_sign_of_life(asking: Any) -> None:
     assert asking.asked == []
 
 
+def test_options_take_the_way_that_is_for_registered_phones_alone(asking: Any) -> None:
+    asking.wait(1)  # the first comes soon: what the answer usually is wants to be known
+    (request,) = options(asking)
+    assert request.uri == "sip:ims.mnc001.mcc001.3gppnetwork.org"
+    assert request.headers.get_all("Route") == [
+        f"<sip:{asking.flow.remote};lr>",
+        SERVICE_ROUTE,
+    ]
+
+
 def test_another_answer_than_before_means_that_we_are_forgotten(asking: Any) -> None:
     asking.wait(5)
     asking.reply("200 OK", to=options(asking)[-1])
@@ -98,9 +123,9 @@ def test_another_answer_than_before_means_that_we_are_forgotten(asking: Any) -> 
 
 
 def test_two_that_stay_without_an_answer_are_enough(asking: Any) -> None:
-    asking.wait(14)
+    asking.wait(8)  # asked after 1 s and 6 s, and given up 2.5 s later
     assert asking.ue.is_registered
-    asking.wait(2)
+    asking.wait(1)
     assert not asking.ue.is_registered
     asking.answer((asking.flow,))
     assert asking.request.method == "REGISTER"

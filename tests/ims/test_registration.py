@@ -191,14 +191,14 @@ def test_what_cannot_be_read_in_a_200_is_as_if_it_were_not_there(bench: Any) -> 
 # Challenges that do not end -----------------------------------------------------------------------------------------
 
 
-def test_a_second_fresh_challenge_is_answered_and_no_third(bench: Any) -> None:
+def test_three_fresh_challenges_are_answered_and_no_fourth(bench: Any) -> None:
     start(bench)
-    for number in (1, 2):
+    for number in (1, 2, 3):
         bench.challenge(nonce(number))
         bench.answer(bench.success)
-    bench.challenge(nonce(3))
+    bench.challenge(nonce(4))
     assert bench.asked == []
-    assert bench.labels == ["REGISTER"] * 3
+    assert bench.labels == ["REGISTER"] * 4
     event = failure(bench)
     assert (event.cause, event.is_final, event.status) == ("authentication", True, 401)
     assert bench.impi in event.sentence

@@ -9,7 +9,7 @@ import pytest
 from imsphone.errors import ProfileError
 from imsphone.events import Registered, RegistrationFailed
 from imsphone.ipsec.agreement import Proposal
-from imsphone.ipsec.sa import SUITES, Associations, Ends, Protect, Release
+from imsphone.ipsec.sa import SUITES, Associations, Ends, Prolong, Protect, Release
 from imsphone.machine import Address, Flow
 from imsphone.profile import Secret
 from imsphone.sip.message import Request
@@ -48,7 +48,7 @@ def guarded(bench: Any) -> Associations:
     bench.answer(bench.success)
     question = bench.asked[0].question
     assert isinstance(question, Protect)
-    bench.answer(True)
+    bench.answer(("UDP",))
     return question.associations
 
 
@@ -230,6 +230,21 @@ def test_a_refresh_that_is_not_challenged_keeps_its_associations(secure: Any) ->
     assert not any(isinstance(ask.question, Release) for ask in secure.asked)
 
 
+def test_associations_are_prolonged_with_each_200_and_half_a_minute_longer_than_it_says(secure: Any) -> None:
+    """TS 24.229 5.1.1.5.1; also where the network challenges nothing, and not where it grants nothing."""
+    held = registered(secure, expires_s=600)
+    assert secure.prolonged == [Prolong(held, secure.now + 630)]
+    secure.wait(300)
+    secure.grant(900)
+    assert secure.prolonged[1:] == [Prolong(held, secure.now + 930)]
+    secure.wait(450)
+    challenge(secure)
+    new = guarded(secure)
+    assert len(secure.prolonged) == 2
+    secure.grant(600)
+    assert secure.prolonged[2:] == [Prolong(new, secure.now + 630)]
+
+
 def test_a_refresh_that_gets_no_agreement_leaves_the_old_one_in_force(secure: Any) -> None:
     held = registered(secure, expires_s=600)
     secure.wait(300)
@@ -312,10 +327,53 @@ def test_a_call_outlives_the_registration_that_it_began_in(secure: Any) -> None:
     assert secure.ue.calls[key].flow.local == held.own_client
 
 
-@pytest.mark.parametrize("keys", [{"transport": "tcp"}, {"auth": "digest", "impu": "sip:a@b.example", "imsi": None}])
-def test_a_profile_that_ipsec_cannot_serve_is_refused(make_bench: Any, keys: dict[str, Any]) -> None:
+def test_a_profile_that_ipsec_cannot_serve_is_refused(make_bench: Any) -> None:
     with pytest.raises(ProfileError, match="security"):
-        make_bench(Secret(b"x"), security="ipsec", **keys)
+        make_bench(Secret(b"x"), security="ipsec", auth="digest", impu="sip:a@b.example", imsi=None)
+
+
+# TCP inside ----------------------------------------------------------------------------------------------------------
+
+
+def guarded_by(bench: Any, *transports: str) -> Associations:
+    bench.answer(bench.success)
+    held: Associations = bench.asked[0].question.associations
+    bench.answer(transports)
+    return held
+
+
+def inside(bench: Any) -> Flow:
+    flow: Flow = bench.flows[-1]
+    return flow
+
+
+def test_what_is_large_goes_by_tcp_and_falls_back_once(secure: Any) -> None:
+    """RFC 3261 18.1.1."""
+    start(secure)
+    challenge(secure)
+    held = guarded_by(secure, "UDP", "TCP")
+    assert len(secure.sent[-1]) > 1300
+    assert inside(secure) == Flow("TCP", held.own_client, held.peer_server)
+    secure.take(secure.ue.lost(inside(secure), secure.now))
+    assert inside(secure) == Flow("UDP", held.own_client, held.peer_server)
+    secure.grant(600)
+    secure.do(secure.ue.register)  # and is not tried again
+    assert inside(secure).transport == "UDP"
+    challenge(secure, f"Security-Server: {SERVER.replace('5100', '5101')}")
+    held = guarded_by(secure, "UDP", "TCP")
+    assert inside(secure) == Flow("UDP", held.own_client, held.peer_server)
+
+
+def test_a_connection_that_broke_after_it_served_is_opened_again(secure: Any) -> None:
+    start(secure)
+    challenge(secure)
+    held = guarded_by(secure, "UDP", "TCP")
+    way = inside(secure)
+    secure.hear(secure.response("100 Trying", "", "", secure.request), flow=way)
+    secure.grant(600)
+    secure.take(secure.ue.lost(way, secure.now))
+    secure.do(secure.ue.register)
+    assert inside(secure) == Flow("TCP", held.own_client, held.peer_server)
 
 
 def test_silence_inside_says_where_to_look(secure: Any) -> None:

@@ -3,6 +3,7 @@
     this host, in a network namespace                     guest (linux.uml)
     Shield, EspWire ── ESP over a tap device ───────────▶ xfrm ──▶ echo.py on 6100 + n
                     ◀──────────────────────────────────── xfrm ◀── from 5100 + n
+    Sealing ◀── TCP between 41000 + 2 n and 7100 + n ───▶ xfrm ◀─▶ stream.py, which calls back from 6100 + n
 
 The kernel here need not know ESP. Nothing of the host's own network is touched, and the guest cannot write to its disk.
 """
@@ -61,26 +62,59 @@ def _guest() -> str:
                     f"dport {ports[1]} dir {direction} "
                     f"tmpl src {source} dst {target} proto esp reqid {reqid} mode transport"
                 )
-    return "\n".join([*lines, f"exec {sys.executable} echo.py", ""])
+    lines += [
+        line for phone, guest in HOSTS for number in range(len(SUITES)) for line in _connections(phone, guest, number)
+    ]
+    return "\n".join([*lines, f"{sys.executable} stream.py &", f"exec {sys.executable} echo.py", ""])
+
+
+def _connections(phone: str, guest: str, number: int) -> list[str]:
+    """The four associations that TCP needs, each with a policy that finds it by a number of its own."""
+    lines, bits = [], 128 if ":" in phone else 32
+    client, server = 41000 + 2 * number, 41001 + 2 * number
+    for which, (source, target, spi, ports, direction) in enumerate(
+        (
+            (phone, guest, 15000 + number, (client, 7100 + number), "in"),
+            (guest, phone, 12000 + number, (7100 + number, client), "out"),
+            (guest, phone, 13000 + number, (6100 + number, server), "out"),
+            (phone, guest, 14000 + number, (server, 6100 + number), "in"),
+        )
+    ):
+        reqid = 1000 * (which + 1) + number + (100 if ":" in phone else 1)
+        lines.append(
+            f"ip xfrm state add src {source} dst {target} proto esp spi {spi} reqid {reqid} mode transport "
+            f"replay-window 32 {_transform(SUITES[number])}"
+        )
+        lines.append(
+            f"ip xfrm policy add src {source}/{bits} dst {target}/{bits} proto tcp sport {ports[0]} dport {ports[1]} "
+            f"dir {direction} tmpl src {source} dst {target} proto esp reqid {reqid} mode transport"
+        )
+    return lines
 
 
 @pytest.fixture(scope="module")
-def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Question]:
-    """Asks our side, which runs beside the guest, and gives the number of right answers."""
+def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     folder = tmp_path_factory.mktemp("esp")
-    shutil.copy(HERE / "echo.py", folder)
+    for script in ("echo.py", "stream.py"):
+        shutil.copy(HERE / script, folder)
     with Guest(folder, _guest(), ("10.93.0.2/24", "fd93::2/64")) as guest:
-        command = guest.beside(sys.executable, str(HERE / "phone.py"))
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as phone:
+        yield guest
 
-            def asked(**question: object) -> int:
-                assert phone.stdin
-                assert phone.stdout
-                phone.stdin.write(json.dumps(question) + "\n")
-                phone.stdin.flush()
-                return int(json.loads(phone.stdout.readline())["answers"])
 
-            yield asked
+@pytest.fixture(scope="module")
+def ask(guest: Guest) -> Iterator[Question]:
+    """Asks our side, which runs beside the guest, and gives the number of right answers."""
+    command = guest.beside(sys.executable, str(HERE / "phone.py"))
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as phone:
+
+        def asked(**question: object) -> int:
+            assert phone.stdin
+            assert phone.stdout
+            phone.stdin.write(json.dumps(question) + "\n")
+            phone.stdin.flush()
+            return int(json.loads(phone.stdout.readline())["answers"])
+
+        yield asked
 
 
 every_suite = pytest.mark.parametrize(("number", "suite"), list(enumerate(map(str, SUITES))))
@@ -106,3 +140,15 @@ def test_the_kernel_answers_a_packet_once_however_often_it_comes(ask: Question, 
 def test_the_kernel_is_silent_to_another_key(ask: Question, number: int, suite: str) -> None:
     host, peer = HOSTS[0]
     assert ask(suite=suite, host=host, peer=peer, number=number, key="other", length=100) == 0
+
+
+@every_family
+@every_suite
+def test_connections_stand_between_our_device_and_its_tcp(
+    guest: Guest, host: str, peer: str, number: int, suite: str
+) -> None:
+    command = guest.beside(sys.executable, str(HERE / "streams.py"), suite, host, peer, str(number))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    there = [[7100 + number, 41000 + 2 * number], [6100 + number, 41001 + 2 * number]]
+    assert json.loads(done.stdout) == {"ports": there, "refused": 0}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import wave
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,9 +18,10 @@ import pytest
 
 from imsphone.audio.files import read_wav
 from imsphone.audio.null import silence
-from imsphone.errors import RegistrationRejected
+from imsphone.errors import NetworkError, RegistrationRejected
 from imsphone.lab.network import Network
 from imsphone.lab.serve import serve
+from imsphone.net.authority import Authority, certified
 from imsphone.phone import Phone
 from imsphone.profile import Profile
 from imsphone.testing.foreign import ForeignPhone, Orders, what_is_missing
@@ -33,9 +35,9 @@ SPOKEN_S = 4
 
 
 @pytest.fixture
-async def network() -> AsyncIterator[Network]:
+async def network(tmp_path: Path) -> AsyncIterator[Network]:
     network = Network(seed=b"interop", base="127.0.95")
-    async with serve(network, trace=Trace()):
+    async with serve(network, trace=Trace(), tls=certified(tmp_path, *network.names)):
         yield network
 
 
@@ -121,6 +123,41 @@ async def test_it_is_let_go_when_we_give_up(network: Network) -> None:
         await call.ringing(timeout=10)
         await call.hangup()
         assert (await peer.until("call", state="DISCONNECTED"))["status"] == 487
+
+
+async def test_they_write_to_each_other(network: Network) -> None:
+    async with ForeignPhone(orders(network)) as peer, alice_of(network, Trace()) as alice:
+        await peer.registered()
+        assert (await alice.text("softphone1", "grüß dich")).status == 200
+        assert (await peer.until("text", body="grüß dich"))["remote"].endswith(f"<sip:alice@{network.realm}>")
+        told = await peer.text(f"sip:alice@{network.realm}", "und dich")
+        assert told["status"] == 200
+        heard = await alice.incoming_text(timeout=10)
+        assert (heard.body, heard.remote) == ("und dich", f"sip:softphone1@{network.realm}")
+
+
+def by_tls(network: Network, ca: Path) -> Orders:
+    return replace(orders(network), tls_ca=str(ca), proxy=str(network.secure))
+
+
+async def test_by_tls_it_takes_our_certificate_and_all_of_a_call(network: Network, tmp_path: Path) -> None:
+    """OpenSSL behind pjsip's own check of names; its ACK and BYE follow the Record-Route of the P-CSCF's TLS side."""
+    async with ForeignPhone(by_tls(network, tmp_path / "ca.pem")) as peer, alice_of(network, Trace()) as alice:
+        await peer.registered()
+        call = await alice.call("softphone1")
+        await call.answered(timeout=10)
+        assert (await peer.text(f"sip:alice@{network.realm}", "by TLS"))["status"] == 200
+        await peer.stop()  # it hangs up: a BYE of its own
+        await call.ended(timeout=10)
+        assert call.end is not None
+        assert call.end.by == "remote"
+
+
+async def test_by_tls_it_refuses_a_certificate_of_nobody_it_knows(network: Network, tmp_path: Path) -> None:
+    (tmp_path / "other.pem").write_bytes(Authority.new("another").certificate)
+    async with ForeignPhone(by_tls(network, tmp_path / "other.pem")) as peer:
+        with pytest.raises(NetworkError):
+            await peer.registered()
 
 
 async def test_our_registrar_does_not_take_a_wrong_password(network: Network) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imsphone.ipsec import segment
 from imsphone.ipsec.sa import SUITES, Associations, Ends, Keys, Suite
 from imsphone.ipsec.shield import Packet, Shield
 from imsphone.machine import Address, Flow
@@ -82,6 +83,17 @@ def test_the_new_set_is_used_once_it_was_heard_on() -> None:
     assert phone.guards(udp((PHONE, 40001), (PCSCF, 6100)))  # so it is lost, and never leaves in the clear
 
 
+def test_the_end_of_an_old_connection_brings_no_old_set_back() -> None:
+    old, new = a_set(), a_set(Ends(258, 259, 40003, 40002), Ends(302, 303, 5101, 6100))
+    phone, pcscf = joined(old, new)
+    to_phone = udp((PCSCF, 6100), (PHONE, 40002))
+    for client in (40001, 40003):
+        assert crossed(phone, pcscf, udp((PHONE, client), (PCSCF, 6100)))
+    first = tcp((PHONE, 40001), (PCSCF, 6100))
+    assert crossed(phone, pcscf, first, segment.write(first.local, first.remote, b""))  # a RST, say
+    assert crossed(pcscf, phone, to_phone) == udp((PHONE, 40002), (PCSCF, 5101))
+
+
 def test_what_is_not_protected_is_left_alone() -> None:
     phone, _ = joined(a_set())
     plain = udp((PHONE, 5060), (PCSCF, 5060))
@@ -123,6 +135,58 @@ def test_no_packet_raises(junk: bytes) -> None:
     esp = Flow("ESP", Address(PCSCF, 0), Address(PHONE, 0))
     assert pcscf.open(junk, esp) is None
     assert pcscf.open((301).to_bytes(4, "big") + junk, esp) is None
+
+
+def tcp(local: tuple[str, int], remote: tuple[str, int]) -> Flow:
+    return udp(local, remote).over("TCP")
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=str)
+@pytest.mark.parametrize("hosts", [(PHONE, PCSCF), ("2001:db8::2", "2001:db8::1")])
+def test_a_connection_has_two_associations(suite: Suite, hosts: tuple[str, str]) -> None:
+    """TS 33.203 7.1: what the phone asks goes by spi_ps, the answers come by spi_uc, and so the other way round."""
+    here, there = hosts
+    phone, pcscf = joined(a_set(suite=suite, hosts=hosts))
+    for sender, receiver, local, remote in (
+        (phone, pcscf, (here, 40001), (there, 6100)),
+        (pcscf, phone, (there, 6100), (here, 40001)),
+        (pcscf, phone, (there, 5100), (here, 40002)),
+        (phone, pcscf, (here, 40002), (there, 5100)),
+    ):
+        written = segment.write(Address(*local), Address(*remote), b"SIP")
+        assert crossed(sender, receiver, tcp(local, remote), written) == tcp(remote, local)
+    assert {one.packets for one in phone.counted()} == {1}
+
+
+def test_a_segment_is_sealed_between_its_own_ends_only() -> None:
+    phone, pcscf = joined(a_set())
+    whence = tcp((PCSCF, 6100), (PHONE, 40002))
+    assert pcscf.way(whence) == tcp((PCSCF, 5100), (PHONE, 40002))  # TS 33.203 7.1: from port_pc
+    written = segment.write(*whence[1:], b"INVITE")
+    assert pcscf.seal(written, whence) is None
+    assert pcscf.seal(b"no segment", tcp((PCSCF, 5100), (PHONE, 40002))) is None
+    assert phone.way(tcp((PHONE, 5060), (PCSCF, 5060))) is None
+
+
+@given(st.binary(max_size=80))
+def test_whatever_a_kernel_writes_is_sealed_or_refused(junk: bytes) -> None:
+    phone, pcscf = joined(a_set())
+    flow = tcp((PHONE, 40001), (PCSCF, 6100))
+    for data in (junk, flow.local.port.to_bytes(2, "big") + flow.remote.port.to_bytes(2, "big") + junk):
+        packet = phone.seal(data, flow)
+        if packet is not None:
+            opened = pcscf.open(packet.data, Flow("ESP", packet.flow.remote, packet.flow.local))
+            assert opened == (data, Flow("TCP", flow.remote, flow.local))
+
+
+def test_ports_inside_that_are_not_the_associations_are_dropped() -> None:
+    """RFC 4301 5.2, also for TCP."""
+    _, pcscf = joined(a_set())
+    liar = Shield()
+    ours = a_set()[0]
+    liar.protect(Associations(ours.suite, PHONE, PCSCF, OURS._replace(port_c=5060), THEIRS, ours.keys))
+    flow = tcp((PHONE, 5060), (PCSCF, 6100))
+    assert crossed(liar, pcscf, flow, segment.write(flow.local, flow.remote, b"SIP")) is None
 
 
 def test_a_packet_goes_from_host_to_host() -> None:

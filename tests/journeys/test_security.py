@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ import pytest
 
 from imsphone.errors import NetworkError
 from imsphone.events import CallAnswered, CallEnded, Registered, RegistrationFailed, Violated
+from imsphone.ipsec.agreement import Proposal
 from imsphone.ipsec.sa import SUITES, Suite
 from imsphone.ipsec.shield import Counted
 from imsphone.lab.faults import restart
@@ -178,7 +180,7 @@ def test_sec_15_a_network_without_ipsec_is_left_or_taken_as_the_profile_says() -
 
 
 def test_sec_07_packets_go_on_the_agreed_pairs_only(world: World, network: Network) -> None:
-    put_in(world, network).register()
+    put_in(world, network, transport="UDP").register()
     client = last_register(world)[0].headers.lines("Security-Client")[0]
     inner = [record for record in records(world, "alice") if record.is_protected]
     came = [record for record in records(world, "alice", direction="received") if record.is_protected]
@@ -237,7 +239,9 @@ def test_sec_11_what_comes_unprotected_to_a_protected_port_is_dropped(world: Wor
 
 
 def _server_port(world: World) -> Address:
-    return records(world, "alice", direction="received")[-1].flow.local
+    said = Proposal.parse(last_register(world)[0].headers.lines("Security-Client")[0])
+    assert said is not None
+    return Address(HOSTS["alice"], said.ends.port_s)
 
 
 def test_sec_12_refreshes_change_the_associations_and_a_call_lives_on() -> None:
@@ -342,5 +346,21 @@ async def test_sec_14_who_may_not_send_esp_hears_it_before_anything_is_sent(
     monkeypatch.setenv(ENVIRONMENT, "/nonexistent")
     async with Phone(replace(lab.profile("alice"), security="ipsec"), isim=lab.isim("alice")) as alice:
         with pytest.raises(NetworkError, match="imsphone-sa"):
+            await alice.register()
+        assert len(alice.trace) == 0
+
+
+async def test_sec_14_a_kernel_without_esp_is_named_before_anything_is_sent(
+    lab: ServedLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object, kind: int, *__: object) -> bytes:
+        if kind == 0x10:  # XFRM_MSG_NEWSA
+            raise OSError(errno.EPROTONOSUPPORT, "Protocol not supported")
+        raise ProcessLookupError  # to XFRM_MSG_GETSA, by which it is learned whether this process may ask
+
+    monkeypatch.setattr("imsphone.net.xfrm.Xfrm._exchange", refuse)
+    profile = replace(lab.profile("alice"), security="ipsec", ipsec_by="kernel")
+    async with Phone(profile, isim=lab.isim("alice")) as alice:
+        with pytest.raises(NetworkError, match=r'knows no ESP: load its modules .*, or .* ipsec_by = "own"$'):
             await alice.register()
         assert len(alice.trace) == 0

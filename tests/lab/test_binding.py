@@ -89,3 +89,13 @@ def test_a_phone_chooses_among_its_own_identities_only() -> None:
     assert str(ours.assert_identity([NameAddr.parse("<sip:queen@palace>"), NameAddr.parse("<tel:+1>")])) == "<tel:+1>"
     assert str(ours.assert_identity([NameAddr.parse("<sip:queen@palace>")])) == "<sip:a@x>"
     assert str(ours.assert_identity([])) == "<sip:a@x>"
+
+
+def test_after_tls_a_phone_is_reached_by_nothing_less() -> None:
+    bindings = Bindings()
+    secure = CONNECTION.over("TLS")
+    bindings.keep(binding(flow=secure))
+    bindings.lose(secure)
+    found = bindings.get("t")
+    assert found is not None
+    assert found.flow == Flow("TLS", HERE, PHONE)

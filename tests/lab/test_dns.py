@@ -32,8 +32,9 @@ def ask(name: str, kind: str) -> dns.message.Message:
 
 def test_from_the_domain_to_the_address_of_the_p_cscf() -> None:
     [naptr] = ask(REALM, "NAPTR").answer
-    first, second = sorted(naptr, key=lambda record: record.order)
-    assert (first.service, second.service) == (b"SIP+D2U", b"SIP+D2T")
+    first, second, third = sorted(naptr, key=lambda record: record.order)
+    assert (first.service, second.service, third.service) == (b"SIP+D2U", b"SIP+D2T", b"SIPS+D2T")
+    assert ask(third.replacement.to_text(), "SRV").answer[0][0].port == 5061
     [srv] = ask(first.replacement.to_text(), "SRV").answer
     assert (srv[0].port, srv[0].target.to_text()) == (5060, f"pcscf.{REALM}.")
     response = ask(srv[0].target.to_text(), "A")

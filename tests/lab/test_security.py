@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imsphone.ipsec.agreement import Proposal, proposals
-from imsphone.ipsec.sa import SUITES, Ends, Protect, Release, Suite
+from imsphone.ipsec.sa import SUITES, Ends, Prolong, Protect, Release, Suite
 from imsphone.lab.security import Agreement, Agreements
 from imsphone.machine import Address, Ask, Effect, Flow, Ids
 from imsphone.sip.message import Request, Response
@@ -91,7 +91,7 @@ def test_one_that_is_not_proven_ends_by_itself_and_by_the_next() -> None:
 def test_the_one_before_stays_until_its_transactions_have_ended() -> None:
     agreements = Agreements(HOST, HMAC, Ids(b"x"))
     old = agreed(agreements, Ends(300, 301, 40001, 40002))
-    agreements.accept(old, 600, 0.0)
+    assert agreements.accept(old, 600, 0.0) == [Ask(Prolong(old.held, 630.0))]
     assert agreements.deadline == 630.0  # TS 24.229 5.2.2.2: and half a minute
     new = agreed(agreements, Ends(302, 303, 40003, 40002), 300.0)
     agreements.accept(new, 600, 300.0)

@@ -245,6 +245,7 @@ def test_questions_are_answered_at_the_same_instant(world: World) -> None:
             Ask(Resolve("127.0.0.5", 5070), "literal"),
             Ask(Resolve("ims.example", transport="TCP"), "name"),
             Ask(Resolve("nowhere.example"), "nowhere"),
+            Ask(Resolve("nowhere.example", None, "UDP", (("127.0.0.5", 5070),)), "others"),
             Ask("what?", "unknown"),
         ],
     )
@@ -256,6 +257,7 @@ def test_questions_are_answered_at_the_same_instant(world: World) -> None:
         ("literal", (Flow("UDP", local, target), Flow("TCP", local, target))),
         ("name", (Flow("TCP", local, Address("127.0.10.10", 5060)),)),
         ("nowhere", ()),
+        ("others", (Flow("UDP", local, target),)),
         ("unknown", None),
     ]
 

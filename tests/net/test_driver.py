@@ -163,6 +163,12 @@ async def test_a_name_is_looked_up_and_the_questions_are_traced(start: Start, ec
     assert isinstance(trouble, NetworkError)
     assert str(trouble).startswith("nothing in the DNS leads to nowhere.example (A nowhere.example: none): check")
     assert trouble.tried[-1] == "A nowhere.example: none"
+    port = echo.addresses[0].port
+    run.driver.do(run.caller.ask, Resolve("nowhere.example", None, "UDP", ((BOB, port), ("bob.example", port))))
+    assert [flow.remote for flow in (await run.next("way"))[1]] == [Address(BOB, port)] * 2
+    run.driver.do(run.caller.ask, Resolve("nowhere.example", None, None, (("nobody.example", None),)))
+    assert await run.next("answer") == ("answer", None)
+    assert "nowhere.example" in str(run.troubles[-1])
     server.close()
 
 

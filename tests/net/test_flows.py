@@ -5,12 +5,14 @@ import contextlib
 import socket
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from imsphone.errors import NetworkError
 from imsphone.machine import Address, Flow
 from imsphone.net import flows as flows_module
+from imsphone.net.authority import certified
 from imsphone.net.flows import Flows
 
 ALICE, BOB = "127.0.10.101", "127.0.10.102"
@@ -21,12 +23,12 @@ CER = bytes.fromhex("01000014 80000101 00000000 00000001 00000002")
 class End:
     """An endpoint that writes down what comes; with `echoes` it sends back what it got."""
 
-    def __init__(self, host: str, port: int = 0, *, echoes: bool = False) -> None:
+    def __init__(self, host: str, port: int = 0, *, echoes: bool = False, is_protected: bool = False) -> None:
         self.got: list[tuple[bytes, Flow]] = []
         self.lost: list[Flow] = []
         self._changed = asyncio.Event()
         self._echoes = echoes
-        self.flows = Flows(Address(host, port), self._message, self._loss)
+        self.flows = Flows(Address(host, port), self._message, self._loss, is_protected=is_protected)
         self.local = self.flows.local
 
     def _message(self, data: bytes, flow: Flow) -> None:
@@ -250,6 +252,47 @@ async def test_an_address_that_cannot_be_had_is_one_sentence(host: str, port: in
         End(host, port)
 
 
+async def test_a_protected_connection_has_the_protected_port_at_both_ends() -> None:
+    async with ends(ALICE, BOB, is_protected=True) as (alice, bob):
+        alice.flows.send(MESSAGE % 1, alice.to(bob.local, "TCP"))
+        await bob.until(messages=1)
+        assert bob.got == [(MESSAGE % 1, bob.to(alice.local, "TCP"))]
+
+
+async def test_a_protected_port_opens_to_several_and_takes_connections_meanwhile() -> None:
+    async with ends(ALICE, BOB, "127.0.10.103", is_protected=True) as (alice, bob, carol):
+        for other in (bob, carol):
+            alice.flows.send(MESSAGE % 1, alice.to(other.local, "TCP"))
+            await other.until(messages=1)
+        async with ends("127.0.10.104") as (dave,):
+            dave.flows.send(MESSAGE % 2, dave.to(alice.local, "TCP"))
+            await alice.until(messages=1)
+
+
+async def test_between_the_same_two_protected_ports_one_connection_follows_another_at_once() -> None:
+    async with ends(ALICE, BOB, is_protected=True) as (alice, bob):
+        for number in range(1, 4):
+            again = End(ALICE, alice.local.port, is_protected=True) if number > 1 else alice
+            again.flows.send(MESSAGE % number, again.to(bob.local, "TCP"))
+            await bob.until(messages=number, losses=number - 1)
+            again.flows.close()
+            await bob.until(losses=number)
+        assert {flow for _, flow in bob.got} == {bob.to(alice.local, "TCP")}
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+async def test_a_protected_port_is_shared_with_no_other_program(kind: socket.SocketKind) -> None:
+    with socket.socket(socket.AF_INET, kind) as other:
+        other.bind((BOB, 0))
+        if kind == socket.SOCK_STREAM:
+            other.listen()
+        with pytest.raises(NetworkError, match="is taken by another program"):
+            End(BOB, other.getsockname()[1], is_protected=True)
+    async with ends(BOB, is_protected=True) as (bob,):
+        with pytest.raises(NetworkError, match="is taken by another program"):
+            End(BOB, bob.local.port, is_protected=True)
+
+
 async def test_ipv6() -> None:
     try:
         alice, bob = End("::1"), End("::1", echoes=True)
@@ -271,3 +314,36 @@ async def test_after_close_nothing_happens_any_more() -> None:
         alice.flows.send(b"x", alice.to(bob.local))
         await asyncio.sleep(0.05)
         assert (alice.got, alice.lost, bob.got) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        MESSAGE % 1,
+        b"\x16\x03\x01\x00\x05hello",
+        b"\x16\x03\x01\xff\xff" + bytes(70_000),
+        b"\x80\x2e\x01\x00\x02" + bytes(50),
+    ],
+    ids=["plain SIP", "half a record", "a record too long", "an old version"],
+)
+async def test_what_is_no_tls_is_let_go_where_tls_is_taken(tmp_path: Path, noise: bytes) -> None:
+    got: list[bytes] = []
+    flows = Flows(
+        Address(BOB, 0),
+        lambda data, flow: got.append(data),
+        lambda flow: None,
+        tls=certified(tmp_path, BOB),
+        takes_tls=True,
+    )
+    try:
+        reader, writer = await asyncio.open_connection(*flows.local)
+        writer.write(noise)
+        writer.write_eof()
+        async with asyncio.timeout(5):
+            with contextlib.suppress(ConnectionResetError):
+                while await reader.read(4096):  # an alert, maybe
+                    pass
+        writer.close()
+    finally:
+        flows.close()
+    assert not got

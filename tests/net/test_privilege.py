@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imsphone.errors import NetworkError
-from imsphone.net.privilege import _opened, ask_for_socket, listen, open_raw, serve_one
+from imsphone.net.privilege import _opened, ask_for_socket, ask_for_tun, listen, open_raw, serve_one
+from imsphone.net.tun import close_tun, name_of
+from tests.net.test_tun import needs_tun, refuse
 
 
 def may_open_raw() -> bool:
@@ -52,6 +54,21 @@ def test_it_gives_a_socket_bound_to_the_address_that_was_asked_for(broker: str) 
     with ask_for_socket("127.0.0.7", broker) as raw:
         assert raw.type == socket.SOCK_RAW
         assert raw.getsockname()[0] == "127.0.0.7"
+
+
+@needs_tun
+def test_it_gives_a_device_at_the_address_that_was_asked_for(broker: str) -> None:
+    device = ask_for_tun("127.0.0.7", broker)
+    assert name_of(device).startswith("ims")
+    close_tun(device)
+    with pytest.raises(NetworkError, match="no address of this host"):
+        ask_for_tun("192.0.2.1", broker)
+
+
+def test_without_the_privilege_itself_it_says_so(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imsphone.net.privilege.open_tun", refuse)
+    with pytest.raises(NetworkError, match="it has no CAP_NET_ADMIN itself"):
+        ask_for_tun("127.0.0.1", broker)
 
 
 @pytest.mark.parametrize(

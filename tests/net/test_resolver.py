@@ -34,6 +34,8 @@ three.ims.example. A 127.0.10.12
 srv.example. A 127.0.10.99
 _sip._tcp.srv.example. SRV 1 0 5062 one.ims.example.
 plain.example. A 127.0.10.30
+_sips._tcp.ims.example. SRV 0 0 5061 one.ims.example.
+_sips._tcp.tls.example. SRV 0 0 5071 plain.example.
 away.example. A 127.0.10.31
 _sip._udp.away.example. SRV 0 0 0 .
 loop.example. CNAME loop.example.
@@ -112,6 +114,10 @@ async def test_naptr_then_srv_then_addresses_in_the_order_of_the_records(server:
         (("srv.example", 5080, None), [("UDP", "127.0.10.99", 5080)]),
         (("one.ims.example", 5080, "TCP"), [("TCP", "2001:db8::10", 5080), ("TCP", "127.0.10.10", 5080)]),
         (("plain.example", None, None), [("UDP", "127.0.10.30", 5060)]),
+        (("ims.example", None, "TLS"), [("TLS", "2001:db8::10", 5061), ("TLS", "127.0.10.10", 5061)]),
+        (("tls.example", None, "TLS"), [("TLS", "127.0.10.30", 5071)]),
+        (("plain.example", None, "TLS"), [("TLS", "127.0.10.30", 5061)]),
+        (("plain.example", 443, "TLS"), [("TLS", "127.0.10.30", 443)]),
         (("Plain.Example.", None, None), [("UDP", "127.0.10.30", 5060)]),
         (("two.ims.example", 1, None), [("UDP", "127.0.10.12", 1)]),
         (("away.example", None, "UDP"), []),
@@ -135,6 +141,7 @@ async def test_rfc_3263(server: Server, question: tuple[str, int, str], targets:
         (("127.0.10.10",), ("UDP", "127.0.10.10", 5060)),
         (("127.0.10.10", 5070, "TCP"), ("TCP", "127.0.10.10", 5070)),
         (("[2001:db8::1]", None, "TCP"), ("TCP", "2001:db8::1", 5060)),
+        (("127.0.10.10", None, "TLS"), ("TLS", "127.0.10.10", 5061)),
     ],
 )
 async def test_a_literal_is_asked_of_nobody(server: Server, question: tuple[str], target: tuple[str, str, int]) -> None:

@@ -77,6 +77,18 @@ async def test_a_window_hangs_up_while_it_waits(served: tuple[Server, Line, Phon
     assert line.answer(3)["result"] == {}
 
 
+async def test_a_window_writes_and_reads(served: tuple[Server, Line, Phone]) -> None:
+    server, line, phone = served
+    await server.ask(ask(1, "register"))
+    await server.ask(ask(2, "text", target="echo", body="hello"))
+    assert line.answer(2)["result"] == {"status": 200}
+    await phone.incoming_text(timeout=5)
+    (heard,) = [said["params"] for said in line.said if said.get("params", {}).get("event") == "TextReceived"]
+    assert heard["body"] == "hello"
+    await server.ask(ask(3, "text", target="nobody", body="hello"))
+    assert line.answer(3)["error"]["data"]["kind"] == "TextRejected"
+
+
 async def test_quit_ends_the_serving(served: tuple[Server, Line, Phone]) -> None:
     server, _, _ = served
     await server.ask(ask(1, "quit"))
