@@ -62,10 +62,9 @@ class Outbound:
         return all(way.registration.state == "idle" for way in self.ways)
 
     @property
-    def deadline(self) -> float | None:
-        """The earliest alarm of all."""
-        times = [at for way in self.ways for at in (way.registration.deadline, way.keepalive.deadline)]
-        return min((at for at in times if at is not None), default=None)
+    def deadlines(self) -> list[float | None]:
+        """The alarms of all."""
+        return [at for way in self.ways for at in (way.registration.deadline, way.keepalive.deadline)]
 
     def at(self, flow: Flow) -> Way:
         """The way that something came on."""
@@ -136,8 +135,10 @@ class Outbound:
 
     def moved(self, now: float, *, is_leaving: bool) -> list[Effect]:
         """The own address is another."""
-        moved = [(way, way.registration.moved(now, is_leaving=is_leaving)) for way in self.ways]
-        return [effect for way, effects in moved for effect in self.told(way, effects, now)]
+        effects: list[Effect] = []
+        for way in reversed(self.ways):  # the first is the last to go, and comes back at once
+            effects += self.told(way, way.registration.moved(now, is_leaving=is_leaving), now)
+        return effects
 
     def broken(self, way: Way, now: float) -> list[Effect]:
         """Nothing answers on this way, or who is there has forgotten us."""

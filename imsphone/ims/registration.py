@@ -199,8 +199,8 @@ class Registration(Proving):
     def _choose(self, result: Any, now: float) -> list[Effect]:
         found = [flow for flow in result if isinstance(flow, Flow)] if isinstance(result, tuple | list) else []
         self._flows = [flow for flow in found if self._owner.may_ask(self._agent, flow)]
-        if found and not self._flows:  # none that is ours to take
-            return self._fail(explain.no_address(str(found[0].remote)), now)
+        if found and not self._flows:
+            return self._fail(explain.NO_OTHER, now)
         if not self._flows:
             host = self._agent.profile.pcscf or self._agent.identity.home_domain
             return self._rest(explain.no_address(host), now)
@@ -355,7 +355,7 @@ class Registration(Proving):
     def _expire(self, now: float) -> list[Effect]:
         """The network has forgotten us: what is under way goes on as an initial registration, else one begins."""
         self.binding, self._schedule.end_at = None, None
-        self._agent.gruus.forget()
+        self._forget_gruus()
         if self._purpose == "removal":
             return []
         told: list[Effect] = [Tell(explain.RAN_OUT.told(now, self._tried, is_final=False))]
@@ -385,7 +385,12 @@ class Registration(Proving):
 
     def _reset(self) -> None:
         self.state, self.binding = "idle", None
-        self._agent.gruus.forget()
+        self._forget_gruus()
         self._asked = self._transaction = None
         self._schedule.stop()
         self._is_leaving = self._was_granted = self._was_redirected = self.leaves_everywhere = False
+
+    def _forget_gruus(self) -> None:
+        """They are of the device, and end with its last flow."""
+        if not self._owner.has_other(self._agent):
+            self._agent.gruus.forget()

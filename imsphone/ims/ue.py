@@ -178,7 +178,7 @@ class Ue:
     @property
     def deadline(self) -> float | None:
         """The earliest of all alarms."""
-        times = [self._transactions.deadline, self._flows.deadline, self._watch.deadline, self._leave_at]
+        times = [self._transactions.deadline, self._watch.deadline, self._leave_at, *self._flows.deadlines]
         for call in self._calls.values():
             times += (call.deadline, call.forget_at)
         return min((at for at in times if at is not None), default=None)
@@ -239,9 +239,10 @@ class Ue:
                 return []
             if isinstance(event, ResponseArrived):
                 effects = owner.responded(event.response, event.transaction, now)
-                way = self._flows.at(event.transaction.flow)
-                if asks_for_registration(event.response, way.registration.binding):
-                    effects += self._flows.broken(way, now)
+                if event.response.status == 504:
+                    way = self._flows.at(event.transaction.flow)
+                    if asks_for_registration(event.response, way.registration.binding):
+                        effects += self._flows.broken(way, now)
             else:
                 effects = owner.failed(event.transaction, event.cause, now)
             return self._flows.told(self._flows.of(owner), effects, now) if isinstance(owner, Registration) else effects
@@ -333,6 +334,8 @@ class Ue:
         """Begins to watch once we are registered anew, and stops where the registration ends."""
         for effect in effects:
             event = effect.event if isinstance(effect, Tell) else None
+            if not isinstance(event, Registered | Deregistered | RegistrationFailed | FlowLost):
+                continue
             agent, binding = self._flows.best.agent, self._flows.binding
             if isinstance(event, Deregistered | RegistrationFailed) and binding is None:
                 self._watch.stop()

@@ -314,9 +314,8 @@ class PCscf(Node):
             return self._onward(request, transaction, self._way(request, own), now)
         binding = self.bindings.get(own.user)
         if binding is None:
-            return self.respond(
-                transaction, 430 if "ob" in own.params else 480, now
-            )  # the core believes what has ended here meanwhile
+            status = 430 if "ob" in own.params else 480  # the core believes what has ended here meanwhile
+            return self.respond(transaction, status, now)
         if is_private(request):
             request.headers.remove("P-Asserted-Identity")
         self._stay(request, binding, is_from_core=True)

@@ -198,7 +198,11 @@ def test_reg_16_where_there_is_no_second_pcscf_there_is_no_second_flow() -> None
 def test_reg_16_the_address_of_both_changes() -> None:
     scene = Scene(security="ipsec")
     scene.register()
+    at = scene.world.now
     scene.alice.move("127.0.10.105")
+    registered = scene.alice.next(Registered)
+    assert registered.at < at + 1
+    assert [type(event) for event in scene.told(FlowLost, Deregistered)] == [FlowLost, Deregistered]
     scene.alice.next(FlowOpened)
     scene.world.run_for(2)
     assert {one.contact.uri.host for one in scene.bound()} == {"127.0.10.105"}
