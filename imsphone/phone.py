@@ -14,10 +14,10 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from imsphone.audio.endpoint import Audio
 from imsphone.audio.loop import MediaLoop
@@ -41,8 +41,9 @@ from imsphone.events import (
 )
 from imsphone.ims.identity import Identity
 from imsphone.ims.ue import Ue
-from imsphone.ipsec.shield import Counted
+from imsphone.ipsec.sa import Associations
 from imsphone.ladder import draw
+from imsphone.lifespan import Lifespan
 from imsphone.machine import Address, Authenticate, Ids, OpenMedia
 from imsphone.net.card import Card, open_card
 from imsphone.net.choice import expect_way, way_of
@@ -55,21 +56,21 @@ from imsphone.store import StoredIsim, open_isim, open_secret
 from imsphone.trace import Direction, Trace
 from imsphone.usim.aka import NoAnswer, Outcome
 from imsphone.usim.isim import Isim
-from imsphone.waiting import Watch, within
+from imsphone.waiting import Audience, within
 
-E = TypeVar("E", bound=Event)
 SETTLE_S = 1.0
 _MOST_TEXTS = 1000  # that nobody asks for: the oldest is dropped then
 _SETTLED = (Registered, RegistrationFailed, Deregistered, FlowOpened, FlowLost)
 _log = logging.getLogger("imsphone.phone")
 
 
-class Phone:
+class Phone(Audience):
     """One user device. Use it as an async context manager: leaving it releases calls and the registration.
 
     `isim` or `password` replace what the profile's references name; where the SIM is a card, `profile` is completed by
     what it says. `audio` makes the two ends of a call's sound
     (silence by default; see `imsphone.audio`); `link` is a bad network put before the RTP sockets, for trials.
+    `on_protected` is shown each set of security associations, keys and all, for who has to look inside ESP.
     """
 
     def __init__(
@@ -82,24 +83,25 @@ class Phone:
         trace: Trace | None = None,
         name: str | None = None,
         link: Any = None,
+        on_protected: Callable[[Associations], None] | None = None,
     ) -> None:
+        super().__init__()
         self.profile = profile
         self.name = name or profile.name or "phone"
         self.trace = trace if trace is not None else Trace()
         self.calls: dict[str, Call] = {}
         self.registration: Registered | None = None
         self.audio = audio
+        self._on_protected = on_protected
         self._isim = isim
         self._opened: StoredIsim | Card | None = None  # by us, who close it
         self._password = password
-        self._listeners: list[Callable[[Event], None]] = []
         self._incoming: asyncio.Queue[Call] = asyncio.Queue()
         self._texts: asyncio.Queue[TextReceived] = asyncio.Queue(_MOST_TEXTS)
         self._media = MediaLoop(on_measured=self._measured, on_packet=self._packet, link=link)
         self._ports: dict[str, Address] = {}  # opened, by call
         self._trouble: ImsPhoneError | None = None
         self._crash: Exception | None = None
-        self._watches: set[Watch] = set()
         self._is_open = False
         self._is_proving = False  # our answer to a challenge is under way
 
@@ -128,6 +130,7 @@ class Phone:
             # Kamailio's P-CSCF makes no agreement with a phone whose Via names another port
             preferred_port=0 if profile.security == "none" else 5060,
             protection=way_of(profile),
+            on_protected=self._on_protected,
         )
         self._loop = asyncio.get_running_loop()
         self._whereabouts = Whereabouts(lambda: self._ue.way, self.move) if profile.local_host is None else None
@@ -173,7 +176,7 @@ class Phone:
         if self.profile.security == "ipsec":
             expect_way(self.profile)
         self._trouble = None
-        with self._watch(Registered, RegistrationFailed) as watch:
+        with self.watch(Registered, RegistrationFailed) as watch:
             self.do(self._ue.register)
             event = await watch.first()
         if isinstance(event, RegistrationFailed):
@@ -211,11 +214,11 @@ class Phone:
     async def _settle(self) -> None:
         """Who leaves with an answer to a challenge under way may be registered in a moment, and must not stay so."""
         if self._is_proving:
-            with self._watch(Registered, RegistrationFailed) as watch, contextlib.suppress(TimeoutError):
+            with self.watch(Registered, RegistrationFailed) as watch, contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(watch.first(), SETTLE_S)
 
     async def _ask_to_deregister(self, timeout_s: float | None, *, everywhere: bool = False) -> None:
-        with self._watch(Deregistered) as watch:
+        with self.watch(Deregistered) as watch:
             self.do(partial(self._ue.deregister, everywhere=everywhere))
             try:
                 await asyncio.wait_for(watch.first(), timeout_s)
@@ -259,7 +262,7 @@ class Phone:
         """
         self._expect_open()
         key, effects = self._ue.text(target, body, self._driver.now())
-        with self._watch(TextDelivered, TextFailed, text=key) as watch:
+        with self.watch(TextDelivered, TextFailed, text=key) as watch:
             self._driver.perform(effects)
             event = await watch.first()
         if isinstance(event, TextFailed):
@@ -278,37 +281,20 @@ class Phone:
         """Whether the network holds our contact."""
         return self.registration is not None
 
-    def on(self, listener: Callable[[Event], None]) -> Callable[[], None]:
-        """Calls `listener` with every event; gives a function that ends that."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
-
-    async def events(self) -> AsyncIterator[Event]:
-        """Every event from now on, without end."""
-        queue: asyncio.Queue[Event] = asyncio.Queue()
-        stop = self.on(queue.put_nowait)
-        try:
-            while True:
-                yield await queue.get()
-        finally:
-            stop()
-
-    async def until(self, kind: type[E], timeout: float | None = None) -> E:
-        """The next event of this kind. Raises TimeoutError."""
-        with self._watch(kind) as watch:
-            event = await within(timeout, watch.first(), f"{kind.__name__} did not happen")
-        assert isinstance(event, kind)
-        return event
-
     @property
-    def associations(self) -> list[Counted]:
-        """The security associations with the P-CSCF, and how many packets went through each."""
-        return self._driver.protection.counted()
+    def associations(self) -> list[Lifespan]:
+        """The security associations with the P-CSCF: since when they are there, and what has passed each."""
+        return self._driver.associations
 
     def ladder(self, *, width: int = 120, colour: bool = False) -> str:
-        """What crossed the network so far, drawn: at most `width` columns, with `colour` in ANSI codes."""
+        """What crossed the network so far, drawn: at most `width` columns, with `colour` in ANSI codes.
+
+        Below it stand the security associations, where there were any.
+        """
         pcscf = self.profile.pcscf_endpoint
-        return draw(self.trace, names={pcscf.host: "p-cscf"} if pcscf else None, width=width, colour=colour)
+        drawn = draw(self.trace, names={pcscf.host: "p-cscf"} if pcscf else None, width=width, colour=colour)
+        associations = self.trace.association_table()
+        return f"{drawn}\n\n{associations}" if associations else drawn
 
     def now(self) -> float:
         """The phone's clock, in seconds, on which its events are stamped."""
@@ -364,8 +350,7 @@ class Phone:
                 del self.calls[key]
                 if (unused := self._ports.pop(key, None)) is not None:
                     self._media.release(unused)
-        for listener in list(self._listeners):
-            listener(event)
+        self.tell(event)
 
     def _note_trouble(self, error: ImsPhoneError) -> None:
         """The driver could not ask the world (a busy port, a name that leads nowhere): the reason behind a failure."""
@@ -374,8 +359,7 @@ class Phone:
     def _note_crash(self, error: Exception) -> None:
         """A bug of ours cost an input: who waits for its outcome must not wait for ever."""
         self._crash = self._crash or error
-        for watch in self._watches:
-            watch.fail(error)
+        self.fail(error)
 
     def _measured(self, key: str, figures: dict[str, float]) -> None:
         """From the media thread, once a second."""
@@ -389,6 +373,3 @@ class Phone:
     def _expect_open(self) -> None:
         if not self._is_open:
             raise StateError("This phone is closed; use it inside `async with Phone(profile) as phone:`.")
-
-    def _watch(self, *kinds: type[Event], text: str = "") -> Watch:
-        return Watch(self.on, self._watches, kinds, text)

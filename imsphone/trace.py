@@ -5,6 +5,7 @@
                                                              └─▶ media, the newest 20,000       ┘ RTP drives no SIP out
     records() ──▶ crossings(): a message seen at both its ends is one crossing, not two
               ──▶ jsonl() ──▶ from_jsonl(), pcapng()
+    associations() ◀── follow: whoever protects messages is asked for what it had, when it is wanted
 
 A trace may hold one side (a phone on a real network) or both (phone and lab in one process). In the second case every
 message is recorded twice, truthfully: sent by the one, received by the other. `crossings` marries the two by transport,
@@ -28,6 +29,7 @@ from typing import Any, Literal, get_args
 
 from imsphone.errors import ParseError
 from imsphone.label import Protocol, label_of, protocol_of
+from imsphone.lifespan import Lifespan, table
 from imsphone.machine import Address, Flow, Transport
 from imsphone.pcapng import capture
 from imsphone.redaction import redact
@@ -107,6 +109,7 @@ class Trace:
         self._signalling = _Ring(most_records, most_bytes)
         self._media = _Ring(most_records, most_bytes)
         self._listeners: list[Callable[[Record], None]] = []
+        self._ledgers: list[Callable[[], list[Lifespan]]] = []
 
     def add(
         self, at: float, who: str, direction: Direction, flow: Flow, data: bytes, is_protected: bool = False
@@ -124,6 +127,19 @@ class Trace:
         """Calls `listener` with every further record; what is returned ends that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    def follow(self, ledger: Callable[[], list[Lifespan]]) -> None:
+        """From now on asks `ledger`, too, for the security associations that there were."""
+        self._ledgers.append(ledger)
+
+    def associations(self) -> list[Lifespan]:
+        """The security associations that there were or are, the oldest first."""
+        return sorted((one for ledger in self._ledgers for one in ledger()), key=lambda one: one.since)
+
+    def association_table(self) -> str:
+        """The same as a table, in the times of the ladder; empty where there were none."""
+        times = [record.at for record in self.records()]
+        return table(self.associations(), start=min(times, default=0.0), now=max(times, default=0.0))
 
     @property
     def dropped(self) -> int:
@@ -148,22 +164,29 @@ class Trace:
     # Files ----------------------------------------------------------------------------------------------------------
 
     def jsonl(self) -> str:
-        """One JSON object a line, as `as_json` makes it."""
-        return "".join(json.dumps(as_json(record), ensure_ascii=False) + "\n" for record in self.records())
+        """One JSON object a line: the records as `as_json` makes them, then the security associations."""
+        entries = [*map(as_json, self.records()), *(one.as_json() for one in self.associations())]
+        return "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
 
     @classmethod
     def from_jsonl(cls, text: str) -> Trace:
         """The trace that `jsonl` wrote. Raises ParseError, `offset` being the number of the line."""
         entries = []
+        associations: list[Lifespan] = []
         for number, line in enumerate(text.split("\n"), 1):
             if line.strip():
                 try:
-                    entries.append(_from_json(json.loads(line)))
+                    entry = json.loads(line)
+                    if "spi" in entry:
+                        associations.append(Lifespan.from_json(entry))
+                    else:
+                        entries.append(_from_json(entry))
                 except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
                     raise ParseError("a record of a trace on each line", number) from error
         trace = cls(most_records=max(len(entries), MOST_RECORDS), most_bytes=1 << 40)
         for entry in entries:
             trace.add(*entry)
+        trace.follow(lambda: associations)
         return trace
 
     def pcapng(self) -> bytes:

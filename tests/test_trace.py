@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imsphone.errors import ParseError
+from imsphone.lifespan import Lifespan
 from imsphone.machine import Address, Flow
 from imsphone.trace import Direction, Record, Trace
 
@@ -234,3 +235,24 @@ def test_a_protected_message_and_its_packet_are_both_kept_and_told_apart() -> No
     assert (outer.protocol, outer.is_protected, outer.data) == ("ESP", False, packet)
     summaries = [json.loads(line)["summary"] for line in trace.jsonl().splitlines()]
     assert summaries == ["OPTIONS", "ESP 1234abcd #7"]
+
+
+def test_security_associations_are_asked_for_when_they_are_wanted() -> None:
+    trace = Trace()
+    one = Lifespan("alice", 0x9C7F0A31, ALICE, BOB, "null/aes-gcm", False, 2.5)
+    ledger: list[Lifespan] = []
+    trace.follow(lambda: ledger)
+    assert (trace.association_table(), trace.associations()) == ("", [])
+    trace.add(2.0, "alice", "sent", OUT, sip())
+    ledger.append(one)
+    trace.add(6.5, "alice", "sent", OUT, sip())
+    assert "9c7f0a31" in trace.association_table()
+    assert "0.500  4 s" in trace.association_table()
+    again = Trace.from_jsonl(trace.jsonl())
+    assert again.associations() == [one]
+    assert again.records() == trace.records()
+
+
+def test_an_association_that_cannot_be_read_is_no_line_of_a_trace() -> None:
+    with pytest.raises(ParseError):
+        Trace.from_jsonl('{"spi": 7}')

@@ -99,7 +99,7 @@ def fail(error: BaseException, *, as_json: bool) -> NoReturn:
         tried = {"tried": list(error.tried)} if isinstance(error, NetworkError) else {}
         say(json.dumps({"error": type(error).__name__, "sentence": sentence} | status | tried))
     else:
-        click.echo(f"imsphone: {sentence}", err=True)
+        say(f"imsphone: {sentence}", err=True)
     sys.exit(exit_code(error))
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import closing, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from imsphone.cli.outputs import TRACE_FILE
+from imsphone.cli.esp_keys import KeyFile
+from imsphone.cli.outputs import TRACE_FILE, expect_apart
 from imsphone.cli.run import run, signalled
 from imsphone.cli.say import plain, say
 from imsphone.events import (
@@ -37,13 +40,34 @@ _KEEP_ALIVE_S = 5  # who stays wants to know soon that the P-CSCF is gone
 @click.option("--ladder", "show_ladder", is_flag=True, help="Draw what crossed the network.")
 @click.option("--trace", "trace_file", type=TRACE_FILE, help="Write it, .jsonl or .pcapng.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per event.")
-def command(profile: Path, stay: bool, watch: bool, show_ladder: bool, trace_file: Path | None, as_json: bool) -> None:
+@click.option(
+    "--esp-keys",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the KEYS of IPsec here, for Wireshark (its file esp_sa); only you may read that file.",
+)
+def command(
+    profile: Path,
+    stay: bool,
+    watch: bool,
+    show_ladder: bool,
+    trace_file: Path | None,
+    as_json: bool,
+    esp_keys: Path | None,
+) -> None:
     """Register with the network of PROFILE (a TOML file), show what it answered, and deregister again."""
-    run(_register(profile, stay or watch, watch, show_ladder, trace_file, as_json))
+    expect_apart(trace=trace_file, **{"esp-keys": esp_keys})
+    with closing(KeyFile(esp_keys)) if esp_keys else nullcontext() as keys:
+        run(_register(profile, stay or watch, watch, show_ladder, trace_file, as_json, keys))
 
 
 async def _register(
-    path: Path, stay: bool, watch: bool, show_ladder: bool, trace_file: Path | None, as_json: bool
+    path: Path,
+    stay: bool,
+    watch: bool,
+    show_ladder: bool,
+    trace_file: Path | None,
+    as_json: bool,
+    keys: KeyFile | None,
 ) -> None:
     from imsphone.cli.show import look, save_trace
     from imsphone.phone import Phone
@@ -51,19 +75,21 @@ async def _register(
 
     profile = Profile.load(path)
     phone = Phone(
-        replace(profile, keep_trying=True, keep_alive_s=profile.keep_alive_s or _KEEP_ALIVE_S) if stay else profile
+        replace(profile, keep_trying=True, keep_alive_s=profile.keep_alive_s or _KEEP_ALIVE_S) if stay else profile,
+        on_protected=keys.add if keys else None,
     )
     try:
         async with phone:
             if as_json:
                 phone.on(lambda event: say(json.dumps(event.as_json())))
             else:
-                phone.on(_tell)
+                phone.on(partial(_tell, phone))
                 if watch:
                     phone.on(_tell_seen)
             registered = await phone.register()
             if not as_json:
                 _show(registered, phone)
+                _show_associations(phone)
             if stay:
                 if not as_json:
                     click.echo("Staying registered; Ctrl-C deregisters.", err=True)
@@ -80,7 +106,7 @@ def _tell_seen(event: Event) -> None:
     """What the network holds of this phone, an identity and its contacts a line each."""
     match event:
         case RegistrationUnseen():
-            click.echo(event.sentence, err=True)
+            say(event.sentence, err=True)
         case RegistrationSeen():
             say("The network holds:")
             for one in event.identities:
@@ -111,26 +137,33 @@ def _show(registered: Registered, phone: Phone) -> None:
     say(f"Registered as {registered.impu} for {registered.expires_s} s.")
     if registered.protection:
         say(f"  Protected      by IPsec, {registered.protection}")
-        for (spi, source, target), _, packets, *_ in phone.associations:
-            say(f"    {source} → {target}  spi {spi:08x}, {packets} packet{'s' if packets != 1 else ''}")
     if phone.profile.transport == "TLS":
         say("  Protected      by TLS")
     say("  Identities     " + ", ".join(registered.impus))
     say("  Service-Route  " + (", ".join(registered.service_route) or "none"))
 
 
+def _show_associations(phone: Phone) -> None:
+    """Those that are there: what came since is below what was there before."""
+    from imsphone.lifespan import table
+
+    if living := phone.associations:
+        say(table(living, start=living[0].since, now=phone.now()))
+
+
 def _tell_leaving(event: Event) -> None:
     if isinstance(event, RegistrationFailed):
-        click.echo(f"Not deregistered: {event.sentence}", err=True)
+        say(f"Not deregistered: {event.sentence}", err=True)
 
 
-def _tell(event: Event) -> None:
+def _tell(phone: Phone, event: Event) -> None:
     match event:
         case Registered(is_refresh=True):
             say(f"Refreshed for {event.expires_s} s.")
+            _show_associations(phone)
         case RegistrationFailed(is_final=False):
-            click.echo(event.sentence, err=True)
+            say(event.sentence, err=True)
         case TextReceived():
             say(f"Text from {plain(event.remote)}: {plain(event.body)}")
         case Violated():
-            click.echo(f"The network broke {event.clause}: {event.what} ({event.did}).", err=True)
+            say(f"The network broke {event.clause}: {event.what} ({event.did}).", err=True)

@@ -55,15 +55,15 @@ _BEFORE_PROOF = {
     421: 'the network insists on IPsec (sec-agree): security = "ipsec" in the profile asks for it',
     494: "the network does not take what this phone says of IPsec (sec-agree): compare security_suites with its own",
 }
-_SILENT_INSIDE = (
-    "{tried} challenged in the clear and is silent inside IPsec: does everything between let ESP (IP protocol 50) pass "
-    "both ways, and has the P-CSCF the same CK and IK as the SIM?"
-)
 _NO_CONNECTION_INSIDE = (
     "no TCP connection came up inside the new security associations at {tried}: does that P-CSCF take TCP there? "
     'Without transport = "tcp" UDP serves where it does not'
 )
 OTHER_AGREEMENT = _BEFORE_PROOF[494]
+CHANGED_AGREEMENT = (
+    "the P-CSCF finds the agreement on IPsec changed on its way (RFC 3329 2.3.1): does anything between it and this "
+    "phone write Security-Client, Security-Server or Security-Verify anew?"
+)
 NO_IPSEC = "this machine cannot protect messages by IPsec: see what imsphone doctor --sa says"
 NO_TCP = (
     'this machine has no TCP inside IPsec: leave transport = "tcp" out, or see what imsphone doctor --sa says of a TUN'
@@ -114,8 +114,6 @@ def failure(answer: Response | str, tried: list[str], *, is_inside: bool = False
     """
     if isinstance(answer, Response):
         return trouble(answer, tried)
-    if is_inside and answer == "timeout":
-        return Setback("timeout", _SILENT_INSIDE.format(tried=_listed(tried)))
     if is_inside and answer == "unreachable":
         return Setback("unreachable", _NO_CONNECTION_INSIDE.format(tried=_listed(tried)))
     return silence(tried) if answer == "timeout" else no_way(tried)

@@ -178,6 +178,8 @@ class Outbound:
                         event.sentence if isinstance(event, RegistrationFailed) else "the network holds it no more"
                     )
                     effect = Tell(FlowLost(at=now, flow=way.agent.reg_id, sentence=sentence))
+                else:
+                    way.agent.gruus.forget()  # they are of the device, and end with its last flow
             passed.append(effect)
             if isinstance(event, Registered) and way.agent.has_outbound and way.registration.state == "registered":
                 passed += self._add(now)

@@ -1,7 +1,8 @@
 """The part of a registration from a challenge to its answer, and what is to be agreed on meanwhile (TS 24.229 5.1.1.5).
 
 401 ─▶ what of IPsec? ─▶ the SIM ─┬▶ success ─▶ Protect ─▶ REGISTER, inside
-        │ nothing usable          └▶ invalid ─▶ REGISTER with new ends, as before
+        │ nothing usable          │                        └ silence ─▶ what has passed? ─▶ why
+        │                         └▶ invalid ─▶ REGISTER with new ends, as before
         └▶ once more with a new Call-ID, or in the clear where the profile lets us, or no registration
 420, 421, 494 ─▶ the same, where they speak of the agreement (RFC 3329 2.3.1)
 """
@@ -16,6 +17,9 @@ from imsphone.ims.agent import Agent
 from imsphone.ims.authentication import Authentication, GiveUp
 from imsphone.ims.explain import Setback
 from imsphone.ims.register import Register
+from imsphone.ims.silence import silence_inside
+from imsphone.ipsec.sa import Associations, Inspect
+from imsphone.ipsec.shield import Passed
 from imsphone.machine import Ask, Effect, Flow, Tell
 from imsphone.sip.message import Response
 from imsphone.usim.aka import AkaSuccess
@@ -65,6 +69,9 @@ class Proving:
     def _fail(self, setback: Setback, now: float) -> list[Effect]:
         raise NotImplementedError
 
+    def _look_elsewhere(self, setback: Setback, now: float) -> list[Effect]:
+        raise NotImplementedError
+
     # 401 --------------------------------------------------------------------------------------------------------------
 
     def _examine(self, response: Response, now: float) -> list[Effect]:
@@ -106,6 +113,17 @@ class Proving:
         """420, 421, 494: the network wants no agreement, or one, or another (RFC 3329 2.3.1)."""
         lack = self._security.refused(response) if self._purpose == "initial" else ""
         return self._disagree(lack, response, now) if lack else self._refuse(response, now)
+
+    def _wonder(self, silent: Associations) -> list[Effect]:
+        """Nothing answers inside new associations: what has passed them tells which way is shut."""
+        self.state = "wondering"
+        self._asked = Ask(Inspect(silent), ABOUT)
+        return [self._asked]
+
+    def _judge(self, result: Any, now: float) -> list[Effect]:
+        """The world has counted, or cannot."""
+        passed = result if isinstance(result, Passed) else Passed()
+        return self._look_elsewhere(silence_inside(passed, self._tried), now)
 
     def _disagree(self, lack: str, response: Response | None, now: float) -> list[Effect]:
         """No IPsec: once more from the start (5.1.1.5.1), then in the clear if the profile lets us, or not at all."""

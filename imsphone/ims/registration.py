@@ -9,6 +9,7 @@
     waiting: no P-CSCF of the round helped, and somebody wants to be registered all the same: the next round comes later
 
 With IPsec the answer to the 401 leaves inside the associations that the world has set up meanwhile (`ims.security`).
+Where only silence comes back, the phone is "wondering" till the world has said what passed them.
 
 A refresh that fails costs nothing at first: the network holds our contact until it expires, so the phone tries again,
 later each time (RFC 5626 4.5). Only then, or on 403 and 404, is the registration gone.
@@ -40,6 +41,7 @@ idle       discover object   .        .       .       .      .        .      .  
 resolving  object   abandon  choose   .       .       .      .        .      .       .       .        .       .    .
 requesting object   postpone .        grant   examine longer try_next agree  refuse  .       expire   .       .    .
 proving    object   postpone .        .       .       .      .        .      .       prove   expire   guarded .    .
+wondering  object   postpone .        .       .       .      .        .      .       judge   expire   .       .    .
 registered refresh  remove   .        .       .       .      .        .      .       .       wake     .       look anew
 waiting    discover abandon  .        .       .       .      .        .      .       .       discover .       .    .
 """)
@@ -229,7 +231,13 @@ class Registration(Proving):
 
     def _try_next(self, answer: Response | str, now: float) -> list[Effect]:
         """The network has troubles, or says nothing."""
+        if answer == "timeout" and self._security.candidate is not None:
+            return self._wonder(self._security.candidate)
         setback = explain.failure(answer, self._tried, is_inside=self._security.candidate is not None)
+        return self._look_elsewhere(setback, now)
+
+    def _look_elsewhere(self, setback: Setback, now: float) -> list[Effect]:
+        """This P-CSCF did not help."""
         if self._purpose == "refresh":
             return self._put_off(setback, now)
         if self._purpose == "initial" and not self._is_leaving:
@@ -355,7 +363,6 @@ class Registration(Proving):
     def _expire(self, now: float) -> list[Effect]:
         """The network has forgotten us: what is under way goes on as an initial registration, else one begins."""
         self.binding, self._schedule.end_at = None, None
-        self._forget_gruus()
         if self._purpose == "removal":
             return []
         told: list[Effect] = [Tell(explain.RAN_OUT.told(now, self._tried, is_final=False))]
@@ -385,12 +392,6 @@ class Registration(Proving):
 
     def _reset(self) -> None:
         self.state, self.binding = "idle", None
-        self._forget_gruus()
         self._asked = self._transaction = None
         self._schedule.stop()
         self._is_leaving = self._was_granted = self._was_redirected = self.leaves_everywhere = False
-
-    def _forget_gruus(self) -> None:
-        """They are of the device, and end with its last flow."""
-        if not self._owner.has_other(self._agent):
-            self._agent.gruus.forget()

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from imsphone.errors import ParseError
 from imsphone.ims import explain
 from imsphone.ipsec.agreement import OPTION_TAG, Proposal, proposals
 from imsphone.ipsec.sa import LEAST_SPI, SUITES, Associations, Ends, Keys, Prolong, Protect, Release
@@ -73,10 +74,13 @@ class Security:
     @property
     def deadline(self) -> float | None:
         """When associations have served their time."""
-        return min((at for at, _ in self._retiring), default=None)
+        times = [at for at, _ in self._retiring] + ([self._expires_at] if self.current is not None else [])
+        return min(times, default=None)
 
     def tick(self, now: float) -> list[Effect]:
         """Releases those whose time has come."""
+        if self.current is not None and now >= self._expires_at:  # a refresh is under way that comes too late
+            self.lapse()
         due = [old for at, old in self._retiring if at <= now]
         self._retiring = [entry for entry in self._retiring if entry[0] > now]
         return [effect for old in due for effect in self._release(old)]
@@ -155,7 +159,10 @@ class Security:
     def challenged(self, response: Response) -> str:
         """Takes the Security-Server of a 401. Gives the empty string, or the sentence that says what it lacks."""
         self._heard = tuple(response.headers.lines("Security-Server"))
-        offered = proposals(response.headers.get_all("Security-Server"))
+        try:
+            offered = proposals(response.headers.get_all("Security-Server"))
+        except ParseError:
+            offered = []
         # RFC 3329 2.3.1: of what both can, what the server prefers
         self._chosen = next((one for one in offered if one.suite in self._suites), None)
         if self._chosen is not None:
@@ -173,6 +180,8 @@ class Security:
         """Takes a 420, 421 or 494. Gives the sentence about it, the empty string where it is about something else."""
         if self._policy == "none" or (response.status == 420 and OPTION_TAG not in response.tokens("Unsupported")):
             return ""
+        if response.status == 494 and self.candidate is not None:
+            return explain.CHANGED_AGREEMENT
         if response.status != 420:
             return explain.OTHER_AGREEMENT
         self.may_ask_again = False  # that would not teach the network

@@ -19,7 +19,7 @@ from typing import Any
 from imsphone.errors import ParseError, StateError
 from imsphone.events import Deregistered, Event, FlowLost, NetworkChanged, Registered, RegistrationFailed, Violated
 from imsphone.ims import emergency, reception
-from imsphone.ims.agent import UNDERSTOOD, Agent
+from imsphone.ims.agent import UNDERSTOOD, Agent, Binding
 from imsphone.ims.called import IncomingCall
 from imsphone.ims.calling import OutgoingCall
 from imsphone.ims.identity import Identity
@@ -40,6 +40,7 @@ from imsphone.sip.message import Request
 from imsphone.sip.server import ServerTransaction
 from imsphone.sip.stun import is_stun
 from imsphone.sip.transactions import AckArrived, RequestArrived, ResponseArrived, TransactionFailed
+from imsphone.sip.uri import Uri
 from imsphone.sip.validation import examine_require
 
 _MOST_ENDED = 64  # ended calls that still answer late messages
@@ -122,14 +123,7 @@ class Ue:
         phone is not registered, that identity is not ours, or the call is for emergency services (an emergency phone:
         for anything else), ParseError where `target` is nothing to call.
         """
-        is_sos, agent, binding = self._agent.profile.emergency, self._flows.best.agent, self._flows.binding
-        if not is_sos:
-            emergency.expect_none(target)
-        if binding is None:
-            raise StateError("this phone is not registered: call register() first")
-        uri = emergency.service_of(target) if is_sos else target_of(target, self._agent.identity.home_domain)
-        if not is_sos:
-            emergency.expect_none(target, uri)
+        agent, (binding, uri) = self._flows.best.agent, self._meant(target)
         if identity is not None and identity not in binding.impus:  # 5.1.1.2.1 c: what is not listed is barred
             raise StateError(f"{identity} is not ours to call as: the network lets us be {', '.join(binding.impus)}")
         call = OutgoingCall(agent, binding, agent.ids.tag(), uri, identity or binding.impu)
@@ -139,16 +133,26 @@ class Ue:
     def text(self, target: str, body: str, now: float) -> tuple[str, list[Effect]]:
         """Sends a text to a number, a user of the home domain or an address; gives the text's key.
 
-        Raises StateError where the phone is not registered or the text is for emergency services, ParseError where
-        `target` is nothing to write to, and TextTooLong where `body` needs more than one MESSAGE may have.
+        Raises StateError where the phone is not registered or this is for emergency services, ParseError where `target`
+        is nothing to write to, and TextTooLong where `body` needs more than one MESSAGE may have.
         """
-        agent, binding = self._flows.best.agent, self._flows.binding
-        if binding is None:
-            raise StateError("this phone is not registered: call register() first")
-        uri = target_of(target, agent.identity.home_domain)
-        emergency.expect_none(target, uri)
+        if self._agent.profile.emergency:
+            raise StateError("an emergency phone calls, and writes to nobody")
+        agent, (binding, uri) = self._flows.best.agent, self._meant(target)
         text = OutgoingText(agent, binding, agent.ids.tag(), uri, body)
         return text.key, text.begin(now)
+
+    def _meant(self, target: str) -> tuple[Binding, Uri]:
+        """The registration to go by, and whom a user means: emergency services by an emergency phone alone."""
+        is_sos, binding = self._agent.profile.emergency, self._flows.binding
+        if not is_sos:
+            emergency.expect_none(target)
+        if binding is None:
+            raise StateError("this phone is not registered: call register() first")
+        uri = emergency.service_of(target) if is_sos else target_of(target, self._agent.identity.home_domain)
+        if not is_sos:
+            emergency.expect_none(target, uri)
+        return binding, uri
 
     def answer_call(self, call: str, now: float) -> list[Effect]:
         """Takes a call that rings here. Raises StateError for any other."""

@@ -95,7 +95,11 @@ class Watch:
             return []
         self._transaction = None
         if response.status < 300:
-            return self._accepted(response, now)
+            try:
+                return self._accepted(response, now)
+            except ParseError:  # no dialog comes of it: later again
+                self._wait(None, now)
+                raise
         if (again := self._proof.again(transaction.request, response, transaction.request.cseq.number + 1)) is not None:
             return self._repeat(again, now)
         is_inside = transaction.request.to.tag != ""

@@ -152,6 +152,13 @@ class Protect:
 
 
 @dataclass(frozen=True, slots=True)
+class Inspect:
+    """What has passed these so far, and what has not? Answer: `imsphone.ipsec.shield.Passed`."""
+
+    associations: Associations
+
+
+@dataclass(frozen=True, slots=True)
 class Prolong:
     """These associations are good until then, on the asker's clock, should nobody release them. Answer: True."""
 

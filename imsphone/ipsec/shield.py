@@ -15,13 +15,13 @@ is nothing heard: an old set would come into use by it just when the other side 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from imsphone.ipsec import datagram, segment
 from imsphone.ipsec.esp import HEAD, Opened, Opener, Sealer
 from imsphone.ipsec.sa import Association, Associations
-from imsphone.machine import Address, Flow
+from imsphone.machine import Address, Flow, Transport
 
 ESP_PORT = 0  # ESP has no ports; a Flow wants one
 
@@ -43,11 +43,35 @@ class Counted(NamedTuple):
     replayed: int = 0
 
 
+class Passed(NamedTuple):
+    """What has passed one set of associations, and what else came from its peer and was dropped.
+
+    `forged`: it did not open, the keys differ; `unknown_spi`: with an SPI that this side did not choose;
+    `off_selector`: it opened, and was between other ports; `in_the_clear`: to a protected port without ESP.
+    """
+
+    sent: int = 0
+    opened: int = 0
+    forged: int = 0
+    replayed: int = 0
+    unknown_spi: int = 0
+    off_selector: int = 0
+    in_the_clear: int = 0
+
+
+@dataclass(slots=True)
+class _Strays:
+    unknown_spi: int = 0
+    off_selector: int = 0
+    in_the_clear: int = 0
+
+
 @dataclass(slots=True, eq=False)
 class _Set:
     associations: Associations
     sealers: tuple[Sealer, ...]
     openers: tuple[Opener, ...]
+    strays: _Strays = field(default_factory=_Strays)
 
 
 class Shield:
@@ -57,9 +81,10 @@ class Shield:
         self._sets: list[_Set] = []  # the one last heard on comes last
         self._by_spi: dict[tuple[str, int], tuple[_Set, Association, Opener]] = {}
         self._ports: set[Address] = set()
+        self.transports: tuple[Transport, ...] = ("UDP",)
 
-    def protect(self, associations: Associations) -> None:
-        """From now on these are used."""
+    def protect(self, associations: Associations) -> tuple[Transport, ...]:
+        """From now on these are used. Gives the transports that can go there."""
         suite, keys = associations.suite, associations.keys
         held = _Set(
             associations,
@@ -70,6 +95,7 @@ class Shield:
         self._ports |= {associations.own_client, associations.own_server}
         for association, opener in zip(associations.inbound, held.openers, strict=True):
             self._by_spi[association.target.host, association.spi] = held, association, opener
+        return self.transports
 
     def release(self, associations: Associations) -> None:
         """From now on these are not."""
@@ -105,11 +131,15 @@ class Shield:
             return None
         entry = self._by_spi.get((flow.local.host, HEAD.unpack_from(data)[0]))
         if entry is None:
+            self._strays(flow).unknown_spi += 1
             return None
         held, association, opener = entry
         opened = opener.open(data) if association.source.host == flow.remote.host else None
-        inner = None if opened is None else _inner(opened, association)
+        if opened is None:
+            return None
+        inner = _inner(opened, association)
         if inner is None:
+            held.strays.off_selector += 1
             return None
         if inner.flow.transport != "TCP" or segment.carries_data(inner.data):
             self._sets.remove(held)
@@ -125,6 +155,29 @@ class Shield:
             for association, opener in zip(held.associations.inbound, held.openers, strict=True):
                 counted.append(Counted(association, True, opener.received, opener.forged, opener.replayed))
         return counted
+
+    def passed(self, associations: Associations) -> Passed:
+        """What has passed this set, all zero where it is not here."""
+        for held in self._sets:
+            if held.associations == associations:
+                opened, forged, replayed = (
+                    sum(getattr(opener, name) for opener in held.openers) for name in ("received", "forged", "replayed")
+                )
+                sent, strays = sum(sealer.sequence for sealer in held.sealers), held.strays
+                dropped = (strays.unknown_spi, strays.off_selector, strays.in_the_clear)
+                return Passed(sent, opened, forged, replayed, *dropped)
+        return Passed()
+
+    def note_plain(self, flow: Flow) -> None:
+        """Something came on this guarded flow in the clear, and was dropped."""
+        self._strays(flow).in_the_clear += 1
+
+    def _strays(self, flow: Flow) -> _Strays:
+        """Where to count what belongs to no association: with the set between these hosts that has been silent."""
+        ends = (flow.local.host, flow.remote.host)
+        between = (one for one in self._sets if (one.associations.own_host, one.associations.peer_host) == ends)
+        held = next(between, None)
+        return _Strays() if held is None else held.strays
 
     def _sealer(self, flow: Flow) -> tuple[Sealer, Association] | None:
         ends = (flow.local, flow.remote)

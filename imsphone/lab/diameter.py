@@ -79,7 +79,7 @@ class Avp:
         if isinstance(value, bytes):
             data = value
         elif isinstance(value, str):
-            data = value.encode()
+            data = value.encode("utf-8", "surrogateescape")  # what came in SIP need be no UTF-8
         elif isinstance(value, int):
             data = _NUMBER.pack(value)
         else:

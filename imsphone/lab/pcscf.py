@@ -26,20 +26,13 @@ from typing import Final, Literal
 from imsphone.errors import ParseError
 from imsphone.ipsec.agreement import OPTION_TAG
 from imsphone.ipsec.sa import SUITES, Suite
-from imsphone.lab import emergency
+from imsphone.lab import border, emergency
 from imsphone.lab.binding import Binding, Bindings, source
+from imsphone.lab.dialogs import Dialogs
 from imsphone.lab.node import Node
 from imsphone.lab.proxy import Edit
 from imsphone.lab.security import Agreements
 from imsphone.lab.subscriber import canonical_impu
-from imsphone.lab.trust import (
-    NOT_FOR_A_PHONE,
-    NOT_FROM_A_PHONE,
-    hide_the_core,
-    is_private,
-    strip_keys,
-    take_agreement_out,
-)
 from imsphone.machine import Address, Effect, Flow, Ids, Send
 from imsphone.sip import stun
 from imsphone.sip.digest import is_aka
@@ -49,6 +42,19 @@ from imsphone.sip.server import ServerTransaction
 from imsphone.sip.stun import is_stun
 from imsphone.sip.timers import RFC_3261, TS_24_229
 from imsphone.sip.uri import Uri
+
+# What a phone may not say of itself, or what is meant for the P-CSCF alone (TS 24.229 4.4, 5.2.6.3.3).
+_NOT_FROM_A_PHONE: Final = (
+    "P-Asserted-Identity",
+    "P-Asserted-Service",
+    "P-Charging-Vector",
+    "P-Charging-Function-Addresses",
+    "P-Preferred-Identity",
+    "Security-Client",
+    "Security-Verify",
+)
+# What the core says to itself, and where the other phone is: not for a phone's eyes (TS 24.229 4.4, 5.2.6.4.3).
+
 
 Security = Literal["none", "offered", "required"]
 
@@ -82,6 +88,7 @@ class PCscf(Node):
         super().__init__(address, ids, names, lambda flow: RFC_3261 if flow.remote.host in core else TS_24_229)
         self.realm = realm
         self.bindings = Bindings()
+        self.dialogs = Dialogs()
         self._entry = Flow("UDP", address, entry)
         self._core = frozenset(core)
         self._is_strict = is_strict
@@ -107,6 +114,7 @@ class PCscf(Node):
     def restart(self) -> None:
         super().restart()
         self.bindings = Bindings()
+        self.dialogs = Dialogs()
         self._agree_anew()
 
     def _agree_anew(self) -> None:
@@ -150,7 +158,8 @@ class PCscf(Node):
         if flow.remote.host in self._core:
             target = self._way(request, own)
         else:
-            target = self._into_core(request) if self.bindings.at(self._source(request, flow)) else None
+            is_registered = bool(self.bindings.at(self._source(request, flow)))
+            target = self._into_core(request) if is_registered and self.dialogs.sets_route(request) else None
         if target is None:
             return []
         self.count_hop(request)
@@ -178,9 +187,9 @@ class PCscf(Node):
         token = contact and self.bindings.token_of(at, impu, contact)
         if token is None:
             token = self.ids.tag()
-        for name in ("Route", "Path", *NOT_FROM_A_PHONE):
+        for name in ("Route", "Path", *_NOT_FROM_A_PHONE):
             request.headers.remove(name)
-        take_agreement_out(request)
+        border.take_agreement_out(request)
         outbound = ";ob" if reg_id and "outbound" in request.supported else ""  # RFC 5626 5.1
         request.headers.add("Path", f"<sip:{token}@{self.address};lr{outbound}>")  # 5.2.2.1 step 1
         request.headers.add("Require", "path")  # step 2
@@ -194,7 +203,7 @@ class PCscf(Node):
             if response.status == 401:
                 if offer is not None:
                     effects = self.agreements.propose(offer, response, flow.remote.host, then)
-                strip_keys(response)
+                border.strip_keys(response)
             elif response.status == 200:
                 self._grant_keep(response)
                 expires_s = self._registered(response, way, at, token, impu, contact, reg_id, then)
@@ -269,13 +278,15 @@ class PCscf(Node):
         self.pop_own_route(request)
         if request.method == "OPTIONS" and self.is_own(request.target):
             return self.respond(transaction, 200, now)
-        for name in NOT_FROM_A_PHONE:
+        for name in _NOT_FROM_A_PHONE:
             if name != "P-Preferred-Identity":
                 request.headers.remove(name)
-        take_agreement_out(request)
+        border.take_agreement_out(request)
         if request.to.tag:
             request.headers.remove("P-Preferred-Identity")
-            return self._onward(request, transaction, self._into_core(request), now, hide_the_core)
+            if not self.dialogs.sets_route(request):
+                return self.respond(transaction, 403, now, "No Such Dialog")
+            return self._onward(request, transaction, self._into_core(request), now, border.hide_the_core)
         is_emergency = emergency.is_call(request.target, self.emergency_numbers)
         route = tuple(_bare_route(entry) for entry in request.routes)
         if is_emergency:
@@ -295,7 +306,12 @@ class PCscf(Node):
         request.headers.add("P-Charging-Vector", self._charging())
         self._stay(request, binding, is_from_core=False)
         way = Flow("UDP", self.address, self._psap) if is_emergency and self._psap else self._into_core(request)
-        return self._onward(request, transaction, way, now, hide_the_core)
+
+        def edit(response: Response, then: float) -> list[Effect]:
+            self.dialogs.begun_by_phone(request, response)
+            return border.hide_the_core(response, then)
+
+        return self._onward(request, transaction, way, now, edit)
 
     def _into_core(self, request: Request) -> Flow | None:
         """The way on for a request of a phone: into the core by its Route, or to the PSAP (5.2.6.3, 5.2.10)."""
@@ -308,21 +324,23 @@ class PCscf(Node):
 
     def _from_core(self, request: Request, transaction: ServerTransaction, now: float) -> list[Effect]:
         own = self.pop_own_route(request)
-        for name in NOT_FOR_A_PHONE:
+        for name in border.NOT_FOR_A_PHONE:
             request.headers.remove(name)
         if own is None or request.to.tag:
+            self.dialogs.ended_by_core(request)
             return self._onward(request, transaction, self._way(request, own), now)
         binding = self.bindings.get(own.user)
         if binding is None:
             status = 430 if "ob" in own.params else 480  # the core believes what has ended here meanwhile
             return self.respond(transaction, status, now)
-        if is_private(request):
+        if border.is_private(request):
             request.headers.remove("P-Asserted-Identity")
         self._stay(request, binding, is_from_core=True)
         called = request.headers.get("P-Called-Party-ID")
 
         def edit(response: Response, then: float) -> list[Effect]:
-            for name in NOT_FROM_A_PHONE:
+            self.dialogs.begun_by_core(request, response)
+            for name in _NOT_FROM_A_PHONE:
                 response.headers.remove(name)
             if called is not None:
                 response.headers.add("P-Asserted-Identity", called)

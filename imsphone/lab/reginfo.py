@@ -44,7 +44,7 @@ def document(
                 ElementTree.SubElement(contact, "gr:temp-gruu", {"uri": given[1], "first-cseq": str(bound.cseq)})
         for bound in gone:
             _contact(entry, bound, impu, state="terminated", event=fate)
-    return b'<?xml version="1.0"?>\n' + ElementTree.tostring(root, encoding="unicode").encode()
+    return b'<?xml version="1.0"?>\n' + ElementTree.tostring(root, encoding="unicode").encode("utf-8", "replace")
 
 
 def _contact(entry: ElementTree.Element, bound: Bound, impu: str, **attributes: str) -> ElementTree.Element:

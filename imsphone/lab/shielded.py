@@ -10,7 +10,7 @@ from __future__ import annotations
 from imsphone.ipsec import segment
 from imsphone.ipsec.sa import Associations
 from imsphone.ipsec.shield import Packet, Shield
-from imsphone.machine import Flow, Transport
+from imsphone.machine import Flow
 
 
 class WholeShield(Shield):
@@ -18,8 +18,14 @@ class WholeShield(Shield):
 
     def __init__(self) -> None:
         super().__init__()
-        self.transports: tuple[Transport, ...] = ("UDP", "TCP")
+        self.transports = ("UDP", "TCP")
         self.connected: set[Flow] = set()  # over TCP, from here: what the other side has taken something on
+
+    def refuses(self, flow: Flow) -> bool:
+        """Whether what came on this flow is to be dropped, since it came without ESP."""
+        if self.guards(flow):
+            self.note_plain(flow)
+        return self.guards(flow)
 
     def release(self, associations: Associations) -> None:
         """From now on these are not used; connections of their client port are gone."""

@@ -27,7 +27,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from imsphone.ipsec.sa import Associations, Prolong, Protect, Release
+from imsphone.ipsec.ledger import Ledger
+from imsphone.ipsec.sa import Associations, Inspect, Prolong, Protect, Release
 from imsphone.ipsec.shield import ESP_PORT, Packet
 from imsphone.lab.connection import Connection, Connections
 from imsphone.lab.link import Link
@@ -51,18 +52,17 @@ class _Member:
     answers: Answers
     answers_after_s: float
     media: str | None
+    shield: WholeShield
+    ledger: Ledger
     told: list[Any] = field(default_factory=list)
     listeners: list[Callable[[Any], None]] = field(default_factory=list)
     alarm: float | None = None
     ticks: int = 0
-    shield: WholeShield = field(default_factory=WholeShield)
 
 
 class World:
     """Runs machines against each other. `seed` makes another but equally repeatable run; `start` is the first `now`.
-
-    With `trace` None nothing is traced, for runs whose messages nobody will read.
-    """
+    With `trace` None nothing is traced, for runs whose messages nobody will read."""
 
     def __init__(self, seed: int = 0, start: float = 0.0, trace: Trace | bool | None = True) -> None:
         self.seed = seed
@@ -100,7 +100,9 @@ class World:
         """
         if name in self._members:
             raise ValueError(f"there is a machine called {name} already: give this one another name")
-        member = _Member(name, machine, tuple(hosts), answers or {}, answers_after_s, media)
+        shield = WholeShield()
+        own = (tuple(hosts), answers or {}, answers_after_s, media, shield, Ledger(name, shield, self.trace))
+        member = _Member(name, machine, *own)
         for host in member.hosts:
             if host in self._holders:
                 raise ValueError(f"{host} belongs to {self._holders[host].name}: give {name} another address")
@@ -112,6 +114,7 @@ class World:
     def detach(self, name: str) -> None:
         """Take a machine out: what is under way to it is lost, and its TCP connections close at the other ends."""
         member = self._members.pop(name)
+        member.ledger.freeze()
         member.alarm = None
         self._holders = {host: holder for host, holder in self._holders.items() if holder is not member}
         for connection in self._connections:
@@ -346,7 +349,7 @@ class World:
             data, flow = opened
             if self.trace is not None:
                 self.trace.add(self.now, receiver.name, "received", flow, data, True)
-        elif receiver.shield.guards(flow):
+        elif receiver.shield.refuses(flow):
             return False
         self._step(receiver, receiver.machine.receive, data, flow)
         return True
@@ -362,17 +365,15 @@ class World:
         if isinstance(question, OpenMedia):
             return self._open_media(member, question.host)
         if isinstance(question, Protect):
-            return self._protect(member, question.associations)
-        if isinstance(question, Release):
-            member.shield.release(question.associations)
-        return True if isinstance(question, Prolong | Release) else None
+            self._give_ports(member, question.associations)
+        if isinstance(question, Protect | Release | Inspect):
+            return member.ledger.answer(question, self.now)
+        return True if isinstance(question, Prolong) else None
 
-    def _protect(self, member: _Member, associations: Associations) -> tuple[Transport, ...]:
-        member.shield.protect(associations)
+    def _give_ports(self, member: _Member, associations: Associations) -> None:
         for port in (ESP_PORT, associations.own.port_c, associations.own.port_s):
             if self._holder(address := Address(associations.own_host, port)) is None:
                 self._holders[address] = member
-        return member.shield.transports
 
     def _resolve(self, member: _Member, question: Resolve) -> tuple[Flow, ...]:
         """Literals as they are, names by `names`; UDP before TCP where the question leaves it open."""

@@ -31,8 +31,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from imsphone.errors import ImsPhoneError, NetworkError
-from imsphone.ipsec.sa import Prolong, Protect, Release
-from imsphone.machine import Address, Ask, Effect, Flow, Machine, Resolve, Send, Transport
+from imsphone.ipsec.ledger import Ledger
+from imsphone.ipsec.sa import Associations, Inspect, Prolong, Protect, Release
+from imsphone.lifespan import Lifespan
+from imsphone.machine import Address, Ask, Effect, Flow, Machine, Resolve, Send
 from imsphone.net.addresses import family_of, local_host
 from imsphone.net.flows import Flows
 from imsphone.net.protection import Outlets, Protection
@@ -59,8 +61,8 @@ class Driver:
     `answers` maps the type of a question to a function of it, plain or async; `Resolve` has its answer here. `local` is
     the host (None: as the route to each target says) and the port (0: any) that sockets are bound to when the first
     Resolve needs them; with port 0 `preferred_port` is tried before any other. A server calls `bind` instead. `dns` is
-    the name server to ask in place of the system's, `protection` makes what seals messages, `tls` is for flows of TLS.
-    Make it inside a running event loop.
+    the name server to ask in place of the system's, `protection` makes what seals messages, `on_protected` is shown
+    each set of security associations, keys and all, `tls` is for flows of TLS. Make it inside a running event loop.
     """
 
     def __init__(
@@ -79,13 +81,14 @@ class Driver:
         clock: Callable[[], float] = wall_clock,
         protection: Callable[[Outlets], Protection] = Sealing,
         tls: Tls | None = None,
+        on_protected: Callable[[Associations], None] | None = None,
     ) -> None:
         self.machine = machine
         self.name = name
         self.now = clock
         self._loop = asyncio.get_running_loop()
-        own: dict[type, Answer] = {Resolve: self._resolve}
-        own |= {Protect: self._protect, Prolong: self._prolong, Release: self._release}
+        own: dict[type, Answer] = {Resolve: self._resolve, Protect: self._protect, Prolong: self._prolong}
+        own |= dict.fromkeys((Release, Inspect), self._keep_book)
         self._answers: dict[type, Answer] = own | dict(answers or {})
         self._on_event = on_event
         self._on_trouble = on_trouble
@@ -97,6 +100,8 @@ class Driver:
         self._flows: dict[Address, Flows] = {}
         self._protection = protection(Outlets(self._receive_opened, self._lost, self._note))
         self._tls = tls or Tls()
+        self._on_protected = on_protected
+        self._ledger = Ledger(name, self._protection, trace)
         self._is_bound = False
         self._pending: deque[Effect] = deque()
         self._is_performing = False
@@ -176,6 +181,7 @@ class Driver:
             self._alarm.cancel()
         for flows in self._flows.values():
             flows.close()
+        self._ledger.freeze()
         self._protection.close()
         tasks = tuple(self._tasks)
         for task in tasks:
@@ -210,7 +216,9 @@ class Driver:
 
     def _receive(self, data: bytes, flow: Flow) -> None:
         self._note("received", flow, data, flow.transport == "TLS")
-        if not self._protection.guards(flow):
+        if self._protection.guards(flow):
+            self._protection.note_plain(flow)
+        else:
             self._input(self.machine.receive, data, flow)
 
     def _receive_opened(self, data: bytes, flow: Flow) -> None:
@@ -300,18 +308,25 @@ class Driver:
         """The security associations, and what has passed them."""
         return self._protection
 
-    def _protect(self, question: Protect) -> tuple[Transport, ...]:
+    @property
+    def associations(self) -> list[Lifespan]:
+        """The security associations that are there, since when, and what has passed them."""
+        return self._ledger.living()
+
+    def _protect(self, question: Protect) -> Any:
         """Raises NetworkError where this machine cannot protect."""
-        return self._protection.protect(question.associations)
+        transports = self._keep_book(question)
+        if self._on_protected:
+            self._on_protected(question.associations)
+        return transports
 
     def _prolong(self, question: Prolong) -> bool:
         """Raises NetworkError where this machine refuses."""
         self._protection.prolong(question.associations, question.until - self.now())
         return True
 
-    def _release(self, question: Release) -> bool:
-        self._protection.release(question.associations)
-        return True
+    def _keep_book(self, question: Protect | Release | Inspect) -> Any:
+        return self._ledger.answer(question, self.now())
 
     # Addresses ------------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from imsphone.errors import NetworkError
 from imsphone.ipsec.sa import Associations
-from imsphone.ipsec.shield import Counted
+from imsphone.ipsec.shield import Counted, Passed
 from imsphone.machine import Address, Flow, Transport
 from imsphone.net.databases import Databases
 from imsphone.net.delegation import open_databases
@@ -103,6 +103,15 @@ class KernelEsp:
         if self._databases is None:
             return []
         return [counted for held in self._sets for counted in self._databases.counted(held)]
+
+    def passed(self, associations: Associations) -> Passed:
+        """What has passed this set; of what it drops the kernel says no more than that it was forged or replayed."""
+        counted = self._databases.counted(associations) if self._databases and associations in self._sets else []
+        sent, opened = (sum(one.packets for one in counted if one.is_inbound == way) for way in (False, True))
+        return Passed(sent, opened, sum(one.forged for one in counted), sum(one.replayed for one in counted))
+
+    def note_plain(self, flow: Flow) -> None:
+        """Never heard of here: the kernel drops it."""
 
     def close(self) -> None:
         """Sockets first, then what is in the kernel."""

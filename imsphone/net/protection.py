@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from imsphone.ipsec.sa import Associations
-from imsphone.ipsec.shield import Counted
+from imsphone.ipsec.shield import Counted, Passed
 from imsphone.machine import Flow, Transport
 from imsphone.trace import Direction
 
@@ -56,6 +56,12 @@ class Protection(Protocol):
 
     def counted(self) -> list[Counted]:
         """Every association with what has passed it."""
+
+    def passed(self, associations: Associations) -> Passed:
+        """What has passed this set, and what came from its peer and was dropped."""
+
+    def note_plain(self, flow: Flow) -> None:
+        """Something came on this guarded flow in the clear, and was dropped."""
 
     def close(self) -> None:
         """Nothing comes and goes any more, and nothing of it stays in this machine."""

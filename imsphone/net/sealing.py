@@ -40,6 +40,8 @@ class Sealing:
         self._called: dict[Flow, set[Flow]] = {}  # connections by their true ends: as whom the machine knows them
         self.guards = self._shield.guards
         self.counted = self._shield.counted
+        self.passed = self._shield.passed
+        self.note_plain = self._shield.note_plain
 
     def protect(self, associations: Associations) -> tuple[Transport, ...]:
         """Raises NetworkError where this machine cannot send ESP."""

@@ -203,7 +203,7 @@ class Transactions:
         if isinstance(message, Response):
             if found is not None:
                 return [self._violated(found, "dropped", flow, now)]
-            return self._receive_response(message, now)
+            return self._receive_response(message, flow, now)
         return self._receive_request(message, found, flow, now)
 
     def _receive_request(self, request: Request, fault: Fault | None, flow: Flow, now: float) -> list[Effect]:
@@ -265,11 +265,16 @@ class Transactions:
         host, port = via.sent_by
         return branch, host, port, method
 
-    def _receive_response(self, response: Response, now: float) -> list[Effect]:
+    def _receive_response(self, response: Response, flow: Flow, now: float) -> list[Effect]:
         via = response.via
         transaction = self._clients.get((via.branch, response.cseq.method))
         if transaction is None or via.sent_by != transaction.request.via.sent_by:
             return []  # late, or none of ours (RFC 3261 18.1.2)
+        client = transaction.flow.local  # of a phone inside IPsec; a P-CSCF asks from its server port
+        server = self.protected.get(client, client)
+        if server != client and flow.local not in (server, client):
+            fault = Fault(None, f"a response to {transaction.request.method} outside of IPsec", "TS 33.203 7.1")
+            return [self._violated(fault, "dropped", flow, now)]
         effects, is_news = transaction.receive(response, now)
         if response.status < 200:
             if transaction.key in self._cancels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -34,10 +35,16 @@ def test_it_says_who_we_are_and_for_how_long(run: Run, profiles: dict[str, Path]
 def test_the_security_associations_are_shown(run: Run, profiles: dict[str, Path]) -> None:
     with profiles["alice"].open("a") as file:
         file.write('security = "ipsec"\n')
-    said = run("register", profiles["alice"])
+    said = run("register", profiles["alice"], "--ladder", "--trace", "a.jsonl")
     assert said.code == 0, said.err
     assert "Protected      by IPsec, hmac-sha-1-96/aes-cbc" in said.out
-    assert said.out.count("  spi ") == 4
+    at_registration, at_the_end = re.split(r"REGISTER.*\(ESP\)", said.out, maxsplit=1)
+    assert at_registration.count("  hmac-sha-1-96/aes-cbc  ") == 4
+    assert len(re.findall(r"^[0-9a-f]{8}  .* → ", at_the_end, re.MULTILINE)) == 8  # and those of the way out
+    table = [json.loads(line) for line in run("trace", "a.jsonl", "--json").out.splitlines()]
+    assert [one["packets"] > 0 for one in table].count(True) >= 2
+    assert all(one["until"] is not None for one in table)
+    assert f"{table[0]['spi']:08x}" in run("trace", "a.jsonl").out
 
 
 def test_a_digest_account_registers_too(run: Run, profiles: dict[str, Path]) -> None:

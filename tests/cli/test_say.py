@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from imsphone.cli.say import plain, say
 from imsphone.trace import Trace
 
@@ -14,6 +16,11 @@ from imsphone.trace import Trace
 def test_it_prints_a_line(capsys: object) -> None:
     say("ladder ↔")
     assert capsys.readouterr().out == "ladder ↔\n"  # type: ignore[attr-defined]
+
+
+def test_the_network_does_not_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say("403 \x1b]0;mine\x07\x1b[2J\x9b2J\r\0 \x1b[31mred\x1b[0m\n\tgrün", err=True)
+    assert capsys.readouterr().err == "403 ·]0;mine··[2J·2J·· red\n\tgrün\n"  # no terminal, no colours
 
 
 def test_without_a_reader_the_command_still_deregisters(profiles: dict[str, Path], tmp_path: Path) -> None:

@@ -127,7 +127,9 @@ class Bench:
 
     def reply(self, status: str, extra: str = "", body: str = "", to: Request | None = None, tag: str = "net") -> None:
         """Answers the last request (or `to`) by hand: what RFC 3261 8.2.6 copies, then `extra`."""
-        self.hear(self.response(status, extra, body, to or self.request, tag))
+        request = to or self.request
+        local = Address(FLOW.local.host, request.via.port or FLOW.local.port)  # inside IPsec another one than FLOW's
+        self.hear(self.response(status, extra, body, request, tag), flow=FLOW._replace(local=local))
 
     def response(self, status: str, extra: str, body: str, to: Request, tag: str = "net") -> bytes:
         lines = [f"SIP/2.0 {status}"]

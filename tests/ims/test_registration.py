@@ -42,7 +42,7 @@ def failure(bench: Any) -> RegistrationFailed:
 
 def test_every_input_has_an_answer_in_every_state() -> None:
     states, inputs = {state for state, _ in MOVES}, {name for _, name in MOVES}
-    assert states == {"idle", "resolving", "requesting", "proving", "registered", "waiting"}
+    assert states == {"idle", "resolving", "requesting", "proving", "wondering", "registered", "waiting"}
     assert set(MOVES) == {(state, name) for state in states for name in inputs}
     assert all(hasattr(Registration, f"_{method}") for method in set(MOVES.values()) - {"."})
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from imsphone.errors import ProfileError
-from imsphone.events import Registered, RegistrationFailed
+from imsphone.events import Deregistered, Registered, RegistrationFailed, Violated
 from imsphone.ipsec.agreement import Proposal
-from imsphone.ipsec.sa import SUITES, Associations, Ends, Prolong, Protect, Release
+from imsphone.ipsec.sa import SUITES, Associations, Ends, Inspect, Prolong, Protect, Release
+from imsphone.ipsec.shield import Passed
 from imsphone.machine import Address, Flow
 from imsphone.profile import Secret
 from imsphone.sip.message import Request
@@ -106,7 +107,13 @@ def test_a_request_of_any_size_stays_on_udp(make_bench: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "security", ["", "Security-Server: tls;q=0.9", f"Security-Server: {SERVER.replace('spi-s=4097;', '')}"]
+    "security",
+    [
+        "",
+        "Security-Server: tls;q=0.9",
+        f'Security-Server: {SERVER};x="',
+        f"Security-Server: {SERVER.replace('spi-s=4097;', '')}",
+    ],
 )
 def test_without_a_usable_security_server_it_starts_over_once(secure: Any, security: str) -> None:
     """SEC-05, TS 24.229 5.1.1.5.1."""
@@ -381,6 +388,73 @@ def test_silence_inside_says_where_to_look(secure: Any) -> None:
     challenge(secure)
     guarded(secure)
     secure.wait(128)
+    assert isinstance(secure.asked[0].question, Inspect)
+    assert not secure.events(RegistrationFailed)
+    secure.answer(Passed(sent=11, forged=2))
     (event,) = secure.events(RegistrationFailed)
     assert event.cause == "timeout"
-    assert "protocol 50" in event.sentence
+    assert "does not open (2 packets)" in event.sentence
+
+
+def test_who_leaves_while_the_silence_is_looked_into_has_left(secure: Any) -> None:
+    start(secure)
+    challenge(secure)
+    guarded(secure)
+    secure.wait(128)
+    secure.do(secure.ue.deregister)
+    assert not secure.events(Deregistered)
+    secure.answer(None)
+    assert secure.events(Deregistered)
+    assert not secure.events(RegistrationFailed)
+
+
+def test_a_refresh_that_is_met_with_silence_inside_comes_again(secure: Any) -> None:
+    held = registered(secure)
+    secure.wait(3000)
+    challenge(secure)
+    guarded(secure)
+    secure.wait(128)
+    secure.answer(Passed(sent=11))
+    (event,) = secure.events(RegistrationFailed)
+    assert not event.is_final
+    assert "none of its ESP arrives" in event.sentence
+    assert secure.ue.is_registered
+    secure.wait(60)
+    assert secure.flows[-1].local == held.own_client
+
+
+def test_an_answer_outside_of_ipsec_is_none(secure: Any) -> None:
+    """Who can read our REGISTER (ealg=null) knows its branch, and cannot answer it all the same."""
+    start(secure)
+    challenge(secure)
+    guarded(secure)
+    forged = secure.response("403 Forbidden", "", "", secure.request)
+    secure.hear(forged)
+    (event,) = secure.events(Violated)
+    assert (event.clause, event.did) == ("TS 33.203 7.1", "dropped")
+    secure.grant()
+    assert secure.ue.is_registered
+
+
+def test_494_inside_says_that_somebody_changed_the_agreement(secure: Any) -> None:
+    start(secure)
+    challenge(secure)
+    guarded(secure)
+    secure.reply("494 Security Agreement Required")
+    (event,) = secure.events(RegistrationFailed)
+    assert "Security-Verify anew" in event.sentence
+
+
+def test_a_security_server_that_cannot_be_read_ends_no_registration(secure: Any) -> None:
+    """Found by the fuzzer: the phone waited for ever for the answer that it had had."""
+    registered(secure)
+    secure.wait(3000)
+    challenge(secure, f'Security-Server: {SERVER};x="')
+    assert secure.ue.is_registered
+    before = len(secure.sent)
+    secure.wait(120)
+    assert len(secure.sent) > before  # it tries again
+    challenge(secure)
+    guarded(secure)
+    secure.grant(3600)
+    assert secure.ue.is_registered

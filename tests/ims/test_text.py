@@ -173,6 +173,16 @@ def test_what_cannot_be_sent(bench: Any, phone: Any) -> None:
         send(phone, target="not an address")
 
 
+@pytest.mark.parametrize("target", ["112", "911", "tel:112;phone-context=x", "sip:911@ims.example", "urn:service:sos"])
+def test_no_text_goes_to_emergency_services(phone: Any, make_bench: Any, target: str) -> None:
+    with pytest.raises(StateError, match="is an emergency number"):
+        send(phone, target=target)
+    assert not phone.sent
+    sos = make_bench(emergency=True, imei="35622410483840", test_psap="127.0.10.10:5060")
+    with pytest.raises(StateError, match="writes to nobody"):
+        send(sos, target=target)
+
+
 def test_what_is_no_unicode_does_not_break_it(phone: Any) -> None:
     send(phone, "half a pair: \ud83d")
     assert phone.request.body == b"half a pair: ?"

@@ -81,6 +81,16 @@ def test_whoever_leaves_at_once_subscribes_to_nothing(make_bench: Any) -> None:
     assert subscribes(bench) == []
 
 
+def test_an_answer_that_makes_no_dialog_is_asked_for_again(watcher: Any) -> None:
+    watcher.reply("200 OK", "Expires: 600")
+    assert watcher.events(Violated)
+    watcher.wait(120)
+    assert len(subscribes(watcher)) == 2
+    watcher.reply("200 OK", f"{NOTIFIER}\nExpires: 600000", to=subscribes(watcher)[1])
+    watcher.wait(3600)
+    assert len(subscribes(watcher)) == 2
+
+
 def test_evt_02_a_busy_server_is_asked_later_and_the_registration_stands(watcher: Any) -> None:
     """EVT-02, TS 34.229-1 10.1."""
     watcher.reply("503 Service Unavailable", "Retry-After: 60")

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imsphone.ipsec import segment
+from imsphone.ipsec import datagram, segment
+from imsphone.ipsec.esp import Sealer
 from imsphone.ipsec.sa import SUITES, Associations, Ends, Keys, Suite
-from imsphone.ipsec.shield import Packet, Shield
+from imsphone.ipsec.shield import Packet, Passed, Shield
 from imsphone.machine import Address, Flow
 
 CK, IK = bytes(range(16)), bytes(range(16, 32))
@@ -47,6 +48,9 @@ def crossed(sender: Shield, receiver: Shield, flow: Flow, data: bytes = b"SIP") 
     arrived = receiver.open(packet.data, Flow("ESP", packet.flow.remote, packet.flow.local))
     assert arrived is None or arrived.data == data
     return arrived.flow if arrived else None
+
+
+REQUEST = udp((PHONE, 40001), (PCSCF, 6100))
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=str)
@@ -194,3 +198,38 @@ def test_a_packet_goes_from_host_to_host() -> None:
     packet = phone.seal(b"SIP", udp((PHONE, 40001), (PCSCF, 6100)))
     assert isinstance(packet, Packet)
     assert packet.flow == Flow("ESP", Address(PHONE, 0), Address(PCSCF, 0))
+
+
+def test_what_did_not_pass_is_counted_by_its_reason() -> None:
+    ours, theirs = a_set()
+    phone, pcscf = joined((ours, theirs))
+    assert crossed(phone, pcscf, REQUEST) is not None
+    back = Flow("ESP", Address(PHONE, 0), Address(PCSCF, 0))
+    phone.open((7777).to_bytes(4, "big") + bytes(60), back)
+    phone.open((256).to_bytes(4, "big") + (1).to_bytes(4, "big") + bytes(60), back)
+    elsewhere = Sealer(256, ours.suite, ours.keys).seal(
+        datagram.write(Address(PCSCF, 6101), ours.own_client, b"SIP"), datagram.UDP
+    )
+    assert elsewhere is not None
+    assert phone.open(elsewhere, back) is None
+    assert phone.open(elsewhere, back) is None
+    phone.note_plain(udp((PHONE, 40002), (PCSCF, 5060)))
+    assert phone.passed(ours) == Passed(1, 1, 1, 1, 1, 1, 1)
+    assert pcscf.passed(theirs) == Passed(0, 1)
+    assert pcscf.passed(ours) == Passed()
+
+
+def test_what_strangers_send_is_counted_with_nobody() -> None:
+    ours, _ = a_set()
+    phone, _ = joined(a_set())
+    phone.open((7777).to_bytes(4, "big") + bytes(60), Flow("ESP", Address(PHONE, 0), Address("10.9.1.66", 0)))
+    phone.note_plain(udp((PHONE, 40002), ("10.9.1.66", 5060)))
+    assert phone.passed(ours) == Passed()
+
+
+def test_the_set_that_has_been_silent_is_counted_with() -> None:
+    first, second = a_set(), a_set(Ends(500, 501, 41001, 40002), Ends(600, 601, 5102, 6100))
+    phone, _ = joined(first, second)
+    phone.note_plain(udp((PHONE, 40002), (PCSCF, 5060)))
+    assert phone.passed(second[0]).in_the_clear == 1
+    assert phone.passed(first[0]).in_the_clear == 0

@@ -8,9 +8,9 @@ from functools import partial
 
 import pytest
 
-from imsphone.events import Challenged, Event, Registered, RegistrationFailed
+from imsphone.events import CallAnswered, CallEnded, Challenged, Event, Registered, RegistrationFailed
 from imsphone.lab.authentication import Manner
-from imsphone.lab.faults import old_sqn, wrong_mac
+from imsphone.lab.faults import old_sqn, refuse, wrong_mac
 from imsphone.lab.network import Account, Network
 from imsphone.lab.registration import Terms
 from imsphone.lab.world import World
@@ -263,9 +263,51 @@ def test_aka_13_the_memory_of_sequence_numbers_survives_a_restart() -> None:
     assert not any("auts" in proof.params for proof in one.proofs[before:])
 
 
+@pytest.mark.parametrize(("stale_times", "is_taken"), [(0, True), (1, True), (2, False)])
+def test_aka_14_a_stale_nonce_is_replaced_once(stale_times: int, is_taken: bool) -> None:
+    """AKA-14, RFC 7616 3.3: the INVITE again with the new nonce, and a second stale one is an error."""
+    world, network = World(), Network(seed=b"aka")
+    network.attach(world)
+    account = network.accounts["softphone1"]
+    phone = VirtualPhone(world, "softphone1", HOST, Profile(**network.profile("softphone1")), password=account.password)
+    phone.register()
+    proofs: list[Challenge] = []
+
+    def objection(request: Request, _flow: object, _now: float) -> tuple[int, dict[str, str]] | None:
+        if request.method != "INVITE":
+            return None
+        proofs.extend(Challenge.parse(value) for value in request.headers.lines("Proxy-Authorization"))
+        if len(proofs) > stale_times:
+            return None
+        stale = ", stale=true" if proofs else ""
+        return 407, {"Proxy_Authenticate": f'Digest realm="r", nonce="n{len(proofs)}", qop="auth"{stale}'}
+
+    network.pcscf.objection = objection
+    phone.call("echo")
+    event = phone.next(CallAnswered, CallEnded)
+    assert [proof.get("nonce") for proof in proofs] == [f"n{number}" for number in range(min(stale_times, 1) + 1)]
+    if is_taken:
+        assert isinstance(event, CallAnswered)
+    else:
+        assert isinstance(event, CallEnded)
+        assert event.status == 407
+
+
+def test_aka_14_a_sim_answers_no_407() -> None:
+    """Between phone and network AKA proves registrations only (TS 33.203 6.1): any other challenge ends the call."""
+    one = Try()
+    one.register()
+    refuse(one.network.pcscf, 407, method="INVITE", Proxy_Authenticate='Digest realm="r", nonce="n", stale=true')
+    one.alice.call("echo")
+    ended = one.alice.next(CallEnded)
+    assert isinstance(ended, CallEnded)
+    assert ended.status == 407
+    assert one.alice.ue.is_registered
+
+
 def test_keys_that_a_401_brings_along_are_not_for_the_phone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A P-CSCF that forgets to take CK and IK away (TS 24.229 5.2.2.2): the phone uses its SIM's, and repeats none."""
-    monkeypatch.setattr("imsphone.lab.pcscf.strip_keys", lambda _response: None)
+    monkeypatch.setattr("imsphone.lab.border.strip_keys", lambda _response: None)
     one = Try()
     assert isinstance(one.register(), Registered)
     assert one.challenges[0].challenges()[0].get("ck")

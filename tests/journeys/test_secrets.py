@@ -12,9 +12,13 @@ from dataclasses import replace
 import pytest
 
 from imsphone.errors import AuthenticationError
+from imsphone.ipsec.sa import SUITES, Suite
+from imsphone.lab.network import Network
+from imsphone.lab.world import World
 from imsphone.phone import Phone
-from imsphone.profile import Secret
+from imsphone.profile import Profile, Secret
 from imsphone.testing.served import ServedLab
+from imsphone.testing.virtual import VirtualPhone
 from imsphone.usim.milenage import Milenage
 
 NONCE = re.compile(r'nonce="([A-Za-z0-9+/=]{40,})"')
@@ -70,3 +74,25 @@ async def test_nothing_that_is_written_down_holds_a_secret(lab: ServedLab, caplo
     for secret in secrets:
         for shape in shapes(secret):
             assert shape not in haystack, "a secret is written down"
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=str)
+def test_security_associations_are_traced_without_their_keys(world: World, network: Network, suite: Suite) -> None:
+    profile = replace(Profile(**network.profile("alice")), security="ipsec", security_suites=(str(suite),))
+    alice = VirtualPhone(world, "alice", "127.0.10.101", profile, network.accounts["alice"].isim())
+    alice.register()
+    world.run_for(1.0)
+    held = alice.ue._agent.security.current
+    assert held is not None
+    trace = world.trace
+    assert trace is not None
+    told = f"{alice.events!r} {held!r} {world.shield('alice').counted()!r} {trace.associations()!r}"
+    written = [told, trace.jsonl(), trace.association_table()]
+    haystack = "\n".join(written).encode("utf-8", "surrogateescape") + trace.pcapng()
+    keys = {held.keys.integrity, held.keys.integrity[:16], held.keys.encryption, held.keys.salt} - {b""}
+    assert keys
+    for key in keys:
+        for shape in shapes(key):
+            assert shape not in haystack, "a key is written down"
+    alice.deregister()
+    assert all(one.until is not None for one in trace.associations() if one.who == "alice")

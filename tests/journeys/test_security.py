@@ -6,6 +6,7 @@ import asyncio
 import errno
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -14,15 +15,17 @@ from imsphone.events import CallAnswered, CallEnded, Registered, RegistrationFai
 from imsphone.ipsec.agreement import Proposal
 from imsphone.ipsec.sa import SUITES, Suite
 from imsphone.ipsec.shield import Counted
-from imsphone.lab.faults import restart
+from imsphone.lab.faults import refuse, restart
 from imsphone.lab.network import Network
 from imsphone.lab.registration import Terms
 from imsphone.lab.world import World
-from imsphone.machine import Address, Flow, Send
+from imsphone.machine import Address, Effect, Flow, Send
 from imsphone.net.privilege import ENVIRONMENT, open_raw
 from imsphone.phone import Phone
 from imsphone.profile import Profile
+from imsphone.sip.fields import Challenge
 from imsphone.sip.message import Request, Response, parse
+from imsphone.sip.timers import TS_24_229
 from imsphone.testing.served import ServedLab
 from imsphone.testing.virtual import VirtualPhone
 from imsphone.trace import Record
@@ -156,6 +159,83 @@ def test_sec_04_so_is_none_at_all(world: World, network: Network) -> None:
     assert answers(world)[-1] == 494
 
 
+def without_security_server(line: str) -> str | None:
+    return None
+
+
+def without_spi_s(line: str) -> str | None:
+    return ";".join(part for part in line.split(";") if not part.startswith("spi-s"))
+
+
+def rewrite_challenges(phone: VirtualPhone, edit: Callable[[str], str | None], times: int = 99) -> None:
+    """The next so many challenges reach the phone with other lines of Security-Server."""
+    receive, left = phone.ue.receive, times
+
+    def through(data: bytes, flow: Flow, now: float) -> list[Effect]:
+        nonlocal left
+        message = parse(data)
+        if isinstance(message, Response) and message.status == 401 and left > 0:
+            left -= 1
+            lines = [edit(line) for line in message.headers.lines("Security-Server")]
+            message.headers.set("Security-Server", *filter(None, lines))
+            data = bytes(message)
+        return receive(data, flow, now)
+
+    phone.ue.receive = through  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("edit", [without_security_server, without_spi_s])
+def test_sec_05_without_a_whole_security_server_it_begins_again(
+    world: World, network: Network, edit: Callable[[str], str | None]
+) -> None:
+    """SEC-05, TS 24.229 5.1.1.5.1: the phone abandons what it began, and begins anew with a new Call-ID."""
+    alice = put_in(world, network)
+    rewrite_challenges(alice, edit, times=1)
+    assert isinstance(alice.register(), Registered)
+    registers = [parse(record.data) for record in records(world, "alice") if record.data.startswith(b"REGISTER")]
+    first, second, third = registers
+    assert first.call_id != second.call_id == third.call_id
+    assert Challenge.parse(second.headers.get("Authorization") or "").get("nonce") == ""  # and proves nothing yet
+    told = [event for event in alice.events if isinstance(event, RegistrationFailed)]
+    assert [event.is_final for event in told] == [False]
+    assert "Security-Server" in told[0].sentence
+
+
+@pytest.mark.parametrize("edit", [without_security_server, without_spi_s])
+def test_sec_05_and_gives_up_or_goes_on_in_the_clear(
+    world: World, network: Network, edit: Callable[[str], str | None]
+) -> None:
+    alice = put_in(world, network)
+    rewrite_challenges(alice, edit)
+    event = alice.register()
+    assert isinstance(event, RegistrationFailed)
+    assert "Security-Server" in event.sentence
+    assert not [record for record in records(world, "alice") if record.is_protected]
+    bob = put_in(world, network, "bob", security="ipsec-or-plain")
+    rewrite_challenges(bob, edit)
+    registered = bob.register()
+    assert isinstance(registered, Registered)
+    assert registered.protection == ""  # and says so
+
+
+def test_sec_06_a_refused_agreement_is_made_once_more(world: World, network: Network) -> None:
+    """SEC-06, RFC 3329 2.3.1: 494, and the phone begins with another agreement."""
+    alice = put_in(world, network)
+    refuse(network.pcscf, 494)
+    assert isinstance(alice.register(), Registered)
+    offers = [
+        parse(record.data).headers.lines("Security-Client")
+        for record in records(world, "alice")
+        if record.data.startswith(b"REGISTER")
+    ]
+    assert offers[0] != offers[1] == offers[2]
+    bob = put_in(world, network, "bob")
+    refuse(network.pcscf, 494, times=9)
+    event = bob.register()
+    assert isinstance(event, RegistrationFailed)
+    assert (event.status, "security_suites" in event.sentence) == (494, True)
+
+
 def test_sec_06_a_network_that_insists_refuses_who_offers_nothing() -> None:
     world = World()
     network = network_of(world, security="required")
@@ -264,6 +344,30 @@ def test_sec_12_refreshes_change_the_associations_and_a_call_lives_on() -> None:
     ended = alice.next(CallEnded)
     assert (ended.call, ended.status) == (key, None)  # type: ignore[attr-defined]
     assert not [event for event in alice.events if isinstance(event, RegistrationFailed)]
+
+
+def test_sec_12_each_set_lives_as_long_as_it_must() -> None:
+    """SEC-12, TS 24.229 5.1.1.5.1: an old set till its transactions have ended, the last one 30 s beyond the grant."""
+    world = World()
+    network = network_of(world, terms=Terms(max_expires_s=600))
+    alice = put_in(world, network, reg_event=False)
+    alice.register()
+    world.run_for(1000.0)
+    protected = [record for record in records(world, "alice") if record.data.startswith(b"REGISTER")][1:]
+    assert [round(record.at) for record in protected] == [0, 300, 300, 600, 600, 900, 900]
+    ports = [record.flow.local.port for record in protected]
+    assert ports[0] == ports[1] != ports[2] == ports[3]  # a refresh begins in the old set, and proves the new one
+    granted_at = max(record.at for record in records(world, "alice", direction="received"))
+    world.silence(PCSCF.host)
+    world.run_for(2000.0)
+    assert world.trace is not None
+    lives = {one.since: one.until for one in world.trace.associations() if one.who == "alice"}
+    began = sorted(lives)[:4]
+    assert [round(since) for since in began] == [0, 300, 600, 900]
+    for since, replaced in pairwise(began):
+        assert lives[since] == pytest.approx(replaced + TS_24_229.timeout_s, abs=0.1)
+    assert lives[began[-1]] == pytest.approx(granted_at + 600 + 30, abs=0.1)
+    assert counted(world, "alice") == []
 
 
 def test_reg_11_who_comes_back_in_the_clear_registers_anew(world: World, network: Network) -> None:

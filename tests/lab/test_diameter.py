@@ -110,3 +110,8 @@ def test_any_octets_parse_or_are_a_parse_error(data: bytes) -> None:
     for octets in (data, data[:1] + len(data).to_bytes(3, "big") + data[4:]):
         with contextlib.suppress(ParseError):
             diameter.parse(octets)
+
+
+def test_octets_that_are_no_text_stay_what_they_are() -> None:
+    """SIP lets them through as surrogates, and an HSS is asked with them."""
+    assert Avp.of(1, b"a\xff".decode("utf-8", "surrogateescape")).data == b"a\xff"

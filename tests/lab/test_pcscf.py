@@ -11,7 +11,7 @@ from imsphone.lab.network import Network
 from imsphone.lab.pcscf import Security
 from imsphone.lab.world import World
 from imsphone.machine import Address, Flow, Send
-from tests.lab.conftest import REALM, Registrant, header, headers
+from tests.lab.conftest import REALM, Registrant, answered, header, headers
 
 
 def core_saw(world: World, start: str) -> str:
@@ -289,3 +289,20 @@ def test_an_answer_is_kept_for_a_phone_as_long_as_the_phone_asks(alice: Registra
     world.run_for(100)
     alice.send(register)
     assert alice.next("SIP/2.0") == challenge
+
+
+def test_an_invented_to_tag_is_no_way_into_the_core(registered: Registrant) -> None:
+    """TS 24.229 5.2.6.3.5: a request that belongs to no dialog of its phone is refused, whatever its Route says."""
+    ok = answered(registered, f"sip:echo@{REALM}")
+    registered.in_dialog("INFO", ok.replace(";tag=", ";tag=x"), "2")
+    assert registered.next("SIP/2.0 4").startswith("SIP/2.0 403 No Such Dialog")
+    registered.in_dialog("BYE", ok, "3")
+    assert registered.next("SIP/2.0 ").startswith("SIP/2.0 200")
+
+
+def test_a_dialog_keeps_its_route(registered: Registrant) -> None:
+    ok = answered(registered, f"sip:echo@{REALM}")
+    elsewhere = ok.replace("Record-Route: <sip:127.0.10.30:5060;lr>", "Record-Route: <sip:127.0.10.20:5060;lr>")
+    assert elsewhere != ok
+    registered.in_dialog("BYE", elsewhere, "2")  # the P-CSCF puts the right one in its place
+    assert registered.next("SIP/2.0 ").startswith("SIP/2.0 200")

@@ -10,8 +10,8 @@ from imsphone.events import Violated
 from imsphone.lab.network import Network
 from imsphone.lab.peer import FarEnd
 from imsphone.lab.world import World
-from imsphone.machine import Address, Ask, Effect, Flow, Ids
-from tests.lab.conftest import REALM, Ear, Registrant, answered, media_of, sdp
+from imsphone.machine import Address, Ask, Effect, Flow, Ids, Send
+from tests.lab.conftest import REALM, Ear, Registrant, media_of, sdp
 
 ECHO = f"sip:echo@{REALM}"
 
@@ -30,10 +30,17 @@ def test_what_a_caller_may_require(registered: Registrant, line: str, status: in
     assert registered.next("SIP/2.0").startswith(f"SIP/2.0 {status}")
 
 
-def test_a_dialog_that_is_unknown(registered: Registrant) -> None:
-    ok = answered(registered, ECHO)
-    registered.in_dialog("BYE", ok.replace(";tag=", ";tag=x", 2), "2")
-    assert registered.next("SIP/2.0 4").startswith("SIP/2.0 481")
+def test_a_dialog_that_is_unknown() -> None:
+    """The P-CSCF would not let it come so far (TS 24.229 5.2.6.3.5), so it comes from the core."""
+    far_end = FarEnd(Address("127.0.10.50", 5060), REALM, Address("127.0.10.20", 5060), Ids(b"x"))
+    from_core = Flow("UDP", far_end.address, Address("127.0.10.30", 5060))
+    lines = (
+        f"BYE {ECHO} SIP/2.0", "Via: SIP/2.0/UDP 127.0.10.30:5060;branch=z9hG4bKx;rport", "Max-Forwards: 70",
+        "From: <sip:a@b>;tag=1", f"To: <{ECHO}>;tag=2", "Call-ID: x", "CSeq: 2 BYE", "Content-Length: 0", "", "",
+    )  # fmt: skip
+    (answer,) = far_end.receive("\r\n".join(lines).encode(), from_core, 0.0)
+    assert isinstance(answer, Send)
+    assert answer.data.startswith(b"SIP/2.0 481")
 
 
 def test_two_calls_have_two_addresses_and_the_next_one_uses_them_again(

@@ -32,3 +32,9 @@ def test_every_identity_that_is_not_barred_and_every_contact() -> None:
 def test_without_a_contact_the_registration_is_terminated() -> None:
     root = etree.fromstring(document(Registration(PROFILE), 0, "registered", 0.0))
     assert root[0].get("state") == "terminated"
+
+
+def test_a_contact_of_odd_octets_is_still_xml() -> None:
+    registration = Registration(PROFILE, [bound(b"<sip:m\xff@h1>".decode("utf-8", "surrogateescape"))])
+    root = etree.fromstring(document(registration, 0, "registered", 0.0))
+    assert root[0][0][0].text == "sip:m?@h1"

@@ -41,13 +41,13 @@ def test_what_fails_half_way_leaves_nothing(databases: KernelDatabases) -> None:
     """Its policies were there already: were they still, the second attempt would stumble over them."""
     for _ in range(2):
         with pytest.raises(NetworkError, match="the kernel of this machine knows no ESP"):
-            databases.add(between("192.0.2.1", "192.0.2.2"), 5.0)
+            databases.add(between("198.51.100.1", "198.51.100.2"), 5.0)
 
 
 def test_what_was_never_added_is_not_prolonged_or_removed(databases: KernelDatabases) -> None:
-    databases.prolong(between("192.0.2.1", "192.0.2.2"), 5.0)
-    databases.remove(between("192.0.2.1", "192.0.2.2"))
-    assert {one.packets for one in databases.counted(between("192.0.2.1", "192.0.2.2"))} == {0}
+    databases.prolong(between("198.51.100.1", "198.51.100.2"), 5.0)
+    databases.remove(between("198.51.100.1", "198.51.100.2"))
+    assert {one.packets for one in databases.counted(between("198.51.100.1", "198.51.100.2"))} == {0}
 
 
 @pytest.mark.parametrize(("own", "peer"), [("127.0.0.1", "127.0.0.2"), ("::1", "::1")])

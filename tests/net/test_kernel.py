@@ -14,6 +14,7 @@ import pytest
 
 from imsphone.errors import NetworkError
 from imsphone.ipsec.sa import SUITES, Associations, Ends, Keys
+from imsphone.ipsec.shield import Passed
 from imsphone.machine import Address, Flow, Transport
 from imsphone.net.kernel import TRIAL_S, KernelEsp
 from imsphone.net.protection import Outlets
@@ -151,6 +152,9 @@ async def test_it_tells_what_the_kernel_has_counted(ends: tuple[End, End]) -> No
     phone, _ = ends
     assert {(one.packets, one.forged, one.replayed) for one in phone.kernel.counted()} == {(3, 2, 1)}
     assert len(phone.kernel.counted()) == 4
+    assert phone.kernel.passed(HELD) == Passed(sent=0, opened=6, forged=4, replayed=2)
+    phone.kernel.release(HELD)
+    assert phone.kernel.passed(HELD) == Passed()
 
 
 async def test_address_of_nobody() -> None:

@@ -1,7 +1,7 @@
-"""The border of the trust domain: what the P-CSCF takes out of messages that cross it (TS 24.229 4.4, 5.2.6).
+"""What a message loses at the P-CSCF, the border of the network (TS 24.229 5.2.6.3, 5.2.6.4).
 
-phone ──▶ what it may not say of itself, and the security agreement ──▶ core
-      ◀── charging, where the other phone is, CK and IK, private identities ◀──
+phone ── sec-agree ──▶ │ ──▶ core
+      ◀──────────────  │ ◀── keys, charging, where others are, who wants to stay unknown
 """
 
 from __future__ import annotations
@@ -13,17 +13,6 @@ from imsphone.machine import Effect
 from imsphone.sip.fields import Challenge
 from imsphone.sip.message import Message, Request, Response
 
-# What a phone may not say of itself, or what is meant for the P-CSCF alone (TS 24.229 4.4, 5.2.6.3.3).
-NOT_FROM_A_PHONE: Final = (
-    "P-Asserted-Identity",
-    "P-Asserted-Service",
-    "P-Charging-Vector",
-    "P-Charging-Function-Addresses",
-    "P-Preferred-Identity",
-    "Security-Client",
-    "Security-Verify",
-)
-# What the core says to itself, and where the other phone is: not for a phone's eyes (TS 24.229 4.4, 5.2.6.4.3).
 NOT_FOR_A_PHONE: Final = ("P-Charging-Vector", "P-Charging-Function-Addresses", "P-Access-Network-Info")
 
 
