@@ -164,6 +164,8 @@ class Outbound:
 
     def told(self, way: Way, effects: list[Effect], now: float) -> list[Effect]:
         """What a registration did: keep-alives follow it, and while another flow stands its fate is that of a flow."""
+        if not effects:
+            return []
         binding, passed = way.registration.binding, list[Effect]()
         for effect in effects:
             event = effect.event if isinstance(effect, Tell) else None
