@@ -231,10 +231,9 @@ class Registration(Proving):
 
     def _try_next(self, answer: Response | str, now: float) -> list[Effect]:
         """The network has troubles, or says nothing."""
-        if answer == "timeout" and self._security.candidate is not None:
-            return self._wonder(self._security.candidate)
-        setback = explain.failure(answer, self._tried, is_inside=self._security.candidate is not None)
-        return self._look_elsewhere(setback, now)
+        if isinstance(answer, str) and self._security.candidate is not None:
+            return self._wonder(self._security.candidate, answer)
+        return self._look_elsewhere(explain.failure(answer, self._tried), now)
 
     def _look_elsewhere(self, setback: Setback, now: float) -> list[Effect]:
         """This P-CSCF did not help."""
