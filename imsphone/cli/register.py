@@ -19,6 +19,9 @@ from imsphone.cli.say import plain, say
 from imsphone.events import (
     Deregistered,
     Event,
+    FlowLost,
+    FlowOpened,
+    NetworkChanged,
     Registered,
     RegistrationFailed,
     RegistrationSeen,
@@ -161,6 +164,12 @@ def _tell(phone: Phone, event: Event) -> None:
         case Registered(is_refresh=True):
             say(f"Refreshed for {event.expires_s} s.")
             _show_associations(phone)
+        case NetworkChanged():
+            say("The own address has changed: registering from the new one.")
+        case FlowOpened():
+            say(f"Registered by {event.pcscf} too.")
+        case FlowLost():
+            say(f"One of the flows is lost: {event.sentence}", err=True)
         case RegistrationFailed(is_final=False):
             say(event.sentence, err=True)
         case TextReceived():

@@ -92,6 +92,11 @@ def refusal(identity: Identity, response: Response, proof: Authentication) -> Se
 RAN_OUT = Setback("timeout", "the registration ran out before a refresh succeeded; a new one begins")
 
 
+NO_OTHER = Setback(
+    "unreachable", "there is no P-CSCF that this registration may go to: others are taken, or not allowed"
+)
+
+
 def no_contact(impu: str, response: Response) -> Setback:
     """The network agrees and does nothing."""
     sentence = f"200 OK, but the network holds no contact of {impu}: its answer to REGISTER lacks ours"

@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
 
 from imsphone.events import Challenged
 from imsphone.ims.agent import Agent
@@ -26,11 +27,22 @@ from imsphone.usim.aka import AkaSuccess
 ABOUT = "registration"
 
 
+class Owner(Protocol):
+    """What a registration asks of whoever has several: `agent` is its own."""
+
+    is_wanted: Callable[[], bool]
+
+    def may_ask(self, agent: Agent, flow: Flow) -> bool: ...
+
+    def has_other(self, agent: Agent) -> bool: ...
+
+
 class Proving:
     """What `Registration` does between a challenge and its answer."""
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Agent, owner: Owner) -> None:
         self.state = "idle"
+        self._owner = owner
         self._agent = agent
         self._register = Register(agent)
         self._proof = Authentication(agent.identity, agent.ids, agent.password)
