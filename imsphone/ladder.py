@@ -7,8 +7,9 @@
       0.031      │◀══ RTP 1,204 → 1,198 ← over 24.1 s ══════▶│
 
 Two uses of one list of rungs: `draw` for eyes, `lines` for tests ("alice -> p-cscf  INVITE", see `comparison`). A
-message recorded at both ends is one rung, at the time it left; RTP is folded into one band a conversation. What went inside ESP or TLS says so, and its packets are not drawn besides. A node is known by the name
-under which it is traced, a stranger by `names` or by its host.
+message recorded at both ends is one rung, at the time it left; RTP is folded into one band a conversation. What went
+inside ESP or TLS says so, and its packets are not drawn besides. A node is known by the name under which it is traced,
+a stranger by `names` or by its host.
 """
 
 from __future__ import annotations

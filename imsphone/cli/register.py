@@ -33,8 +33,6 @@ from imsphone.events import (
 if TYPE_CHECKING:
     from imsphone.phone import Phone
 
-_KEEP_ALIVE_S = 5  # who stays wants to know soon that the P-CSCF is gone
-
 
 @click.command("register")
 @click.argument("profile", type=click.Path(dir_okay=False, path_type=Path))
@@ -78,7 +76,7 @@ async def _register(
 
     profile = Profile.load(path)
     phone = Phone(
-        replace(profile, keep_trying=True, keep_alive_s=profile.keep_alive_s or _KEEP_ALIVE_S) if stay else profile,
+        replace(profile, keep_trying=True) if stay else profile,
         on_protected=keys.add if keys else None,
     )
     try:

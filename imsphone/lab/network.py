@@ -205,7 +205,10 @@ class Network:
         return self.realm, f"sip:{self.realm}", f"pcscf.{self.realm}", self.secure.host
 
     def profile(self, name: str) -> dict[str, Any]:
-        """What `imsphone.profile.Profile` has to know of this account, its secrets excepted."""
+        """What `imsphone.profile.Profile` has to know of this account, its secrets excepted.
+
+        Without keep-alives: in a world nothing goes down but what a test takes down.
+        """
         account = self.accounts[name]
         fields: dict[str, Any] = {
             "name": name,
@@ -214,6 +217,7 @@ class Network:
             "home_domain": self.realm,
             "pcscf": str(self.addresses["p-cscf"]),
             "auth": "aka" if account.password is None else "digest",
+            "keep_alive_s": 0,
         }
         if account.imsi is not None:
             fields["imsi"] = account.imsi
