@@ -48,6 +48,8 @@ class Gruus:
 
     def _keep(self, impu: str, public: str, temporary: str) -> None:
         for kind, text in (("public", public), ("temporary", temporary)) if self._is_wanted else ():
+            if not text:
+                continue
             try:
                 uri = Uri.parse(text)
             except ParseError:
