@@ -159,6 +159,8 @@ class SCscf(CxNode):
                 return self.respond(transaction, 489, now, Allow_Events="reg")
             self.record_route(request)
             return self.notifier.subscribe(request, transaction, registration, now)
+        if request.method == "OPTIONS" and target.host == self.realm and not target.user:  # RFC 3261 11: meant for us
+            return self.respond(transaction, 200, now)
         if target.scheme == "sip" and target.host != self.realm:
             return self.respond(transaction, 404, now, "No Way to That Domain")
         if len(asserted) == 1 and asserted[0].uri.scheme == "sip":
