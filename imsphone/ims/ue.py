@@ -30,7 +30,7 @@ from imsphone.ims.registration import Registration
 from imsphone.ims.restoration import asks_for_registration
 from imsphone.ims.session import Session
 from imsphone.ims.target import target_of
-from imsphone.ims.text import OutgoingText, received
+from imsphone.ims.text import Outbox, OutgoingText, received
 from imsphone.ims.watch import Watch
 from imsphone.machine import Ask, Effect, Flow, Ids, OpenMedia, Tell
 from imsphone.profile import Profile, Secret
@@ -60,6 +60,7 @@ class Ue:
         self._watch = Watch(self._agent, self._seen)
         self._keepalive = KeepAlive(self._agent, self._broken)
         self._calls: dict[str, Session] = {}
+        self._outbox = Outbox()
         self._leave_at: float | None = None  # deregistration waits for the calls to end, until then
 
     @property
@@ -113,6 +114,7 @@ class Ue:
         effects: list[Effect] = [Tell(NetworkChanged(at=now, was=way.local.host if way else ""))]
         for call in self._calls.values():
             effects += call.cut(now, "the own address changed")
+        effects += self._outbox.cut(now)
         self._leave_at = None
         return effects + self._follow(self._registration.moved(now, is_leaving=is_leaving), now)
 
@@ -140,7 +142,7 @@ class Ue:
             raise StateError("an emergency phone calls, and writes to nobody")
         binding, uri = self._meant(target)
         text = OutgoingText(self._agent, binding, self._agent.ids.tag(), uri, body)
-        return text.key, text.begin(now)
+        return text.key, self._outbox.add(text, binding, now)
 
     def _meant(self, target: str) -> tuple[Binding, Uri]:
         """The registration to go by, and whom a user means: emergency services by an emergency phone alone."""
@@ -247,8 +249,11 @@ class Ue:
                 effects = owner.responded(event.response, event.transaction, now)
                 if asks_for_registration(event.response, self._registration.binding):
                     effects += self._registration.forgotten(now)
-                return self._follow(effects, now)
-            return self._follow(owner.failed(event.transaction, event.cause, now), now)
+            else:
+                effects = owner.failed(event.transaction, event.cause, now)
+            if isinstance(owner, OutgoingText):
+                effects += self._outbox.follow(owner, self._registration.binding, now)
+            return self._follow(effects, now)
         except ParseError as error:
             what = f"a message that cannot be read: {error}"
             return [Tell(Violated(at=now, what=what, clause="RFC 3261 7.3", did="dropped"))]
