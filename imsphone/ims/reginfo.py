@@ -134,13 +134,17 @@ class Known:
         return held or gone
 
     def gruus(self, is_own: Callable[[Uri], bool]) -> list[tuple[str, str, str]]:
-        """Each identity that holds our contact, with the public and temporary GRUU that name it (RFC 5628)."""
+        """Each identity that holds our contact, with the GRUUs that name it, one or both (TS 24.229 5.1.2.1)."""
         return [
             (registration.aor, contact.pub_gruu, contact.temp_gruu)
             for registration in self.registrations.values()
             for contact in registration.contacts
-            if contact.state == "active" and contact.pub_gruu and _is(contact.uri, is_own)
+            if contact.state == "active" and (contact.pub_gruu or contact.temp_gruu) and _is(contact.uri, is_own)
         ]
+
+    def ended(self) -> list[str]:
+        """The identities that are deregistered."""
+        return [registration.aor for registration in self.registrations.values() if registration.state == "terminated"]
 
     def as_json(self, is_own: Callable[[Uri], bool]) -> tuple[dict[str, Any], ...]:
         """The same as plain values, for an event."""

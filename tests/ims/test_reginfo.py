@@ -61,6 +61,15 @@ def test_gruus_are_read() -> None:
     assert document.registrations[0].contacts[0].pub_gruu == "sip:a@x;gr=1"
 
 
+def test_either_gruu_will_do_and_whose_are_over_is_told() -> None:
+    """TS 24.229 5.1.2.1."""
+    known = Known()
+    temporary = '</uri><temp-gruu xmlns="urn:ietf:params:xml:ns:gruuinfo" uri="sip:t@x;gr" first-cseq="1"/>'
+    known.apply(text(0, one().replace("</uri>", temporary) + one("terminated", "rejected", aor="sip:b@x")))
+    assert known.gruus(is_own) == [("sip:a@x", "", "sip:t@x;gr")]
+    assert known.ended() == ["sip:b@x"]
+
+
 @pytest.mark.parametrize(
     ("documents", "sighting"),
     [
