@@ -309,6 +309,8 @@ class Ue:
         if status != 200 or binding is None:
             return self._answer(transaction, status, now)
         if request.method == "MESSAGE":
+            if self._transactions.is_merged(transaction):
+                return self._answer(transaction, 482, now)
             return received(transaction, self._agent, now)
         call = IncomingCall(self._agent, binding, self._agent.ids.tag(), transaction)
         transaction.mark = call

@@ -23,7 +23,14 @@ def send(bench: Any, body: str = "hello", target: str = "bob") -> str:
     return str(key)
 
 
-def receive(bench: Any, body: str = "hello", *lines: str, kind: str | None = SHOWN, branch: str = "z9hG4bKtext") -> int:
+def receive(
+    bench: Any,
+    body: str = "hello",
+    *lines: str,
+    kind: str | None = SHOWN,
+    branch: str = "z9hG4bKtext",
+    call_id: str = "",
+) -> int:
     """A MESSAGE of bob; gives the status of the answer."""
     own = f"sip:alice@{bench.home}"
     message = [
@@ -32,7 +39,7 @@ def receive(bench: Any, body: str = "hello", *lines: str, kind: str | None = SHO
         "Max-Forwards: 66",
         f"From: <sip:bob@{bench.home}>;tag=far",
         f"To: <{own}>",
-        f"Call-ID: {branch}",
+        f"Call-ID: {call_id or branch}",
         "CSeq: 7 MESSAGE",
         *lines,
     ]
@@ -268,6 +275,14 @@ def test_a_repeat_is_told_once(phone: Any) -> None:
     receive(phone)
     assert len(phone.sent) == 2
     assert phone.names == ["TextReceived"]
+
+
+def test_what_a_fork_brings_twice_is_told_once(phone: Any) -> None:
+    """RFC 3261 8.2.2.2: no repeat, for it came by another way."""
+    assert receive(phone, branch="z9hG4bKone", call_id="forked") == 200
+    assert receive(phone, branch="z9hG4bKtwo", call_id="forked") == 482
+    assert receive(phone, branch="z9hG4bKthree") == 200
+    assert phone.names == ["TextReceived", "TextReceived"]
 
 
 @pytest.mark.parametrize(
