@@ -5,7 +5,7 @@
         <contact state="active" event="shortened" expires="60"><uri>sip:…</uri></contact>
 
 `state="full"` replaces what was known, `partial` adds to it, and each version is one more than the last: who misses one
-knows nothing for sure and has to ask for the full state (RFC 3680 5.1). The XML comes from outside, so entities stay
+knows nothing for sure and has to ask for the full state (RFC 3680 5.2). The XML comes from outside, so entities stay
 unresolved and nothing is fetched for it.
 """
 
@@ -95,7 +95,7 @@ class Known:
         """Takes a document in. False: one was missed, so this is not to be trusted before the full state has come."""
         last = self._version
         if last is not None and document.version <= last and not (document.is_full and document.version == 0):
-            return True  # RFC 3680 5.1: an old one, discarded
+            return True  # RFC 3680 5.2: an old one, discarded
         if not document.is_full and (last is None or document.version != last + 1):
             return False
         self._version = document.version

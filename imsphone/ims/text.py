@@ -26,7 +26,7 @@ from imsphone.sip.server import ServerTransaction
 from imsphone.sip.uri import Uri
 
 _MOST_BYTES = 1300  # RFC 3428 8
-# What a charset is called → what reads it. UTF-8 is what SIP has where nothing is said (RFC 3261 20.15, 25.1).
+# What a charset is called → what reads it. UTF-8 is what SIP has where nothing is said (RFC 3261 7.4.1).
 _CHARSETS = {"": "utf-8", "utf-8": "utf-8", "us-ascii": "utf-8", "iso-8859-1": "latin-1"}
 _ACCEPT = (("Accept", f"{TEXT};charset=UTF-8"), ("Accept-Encoding", "identity"))
 _WHY = {

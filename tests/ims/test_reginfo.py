@@ -1,4 +1,4 @@
-"""reginfo by RFC 3680: the example of its clause 5.4, gaps in versions, and XML that means no good."""
+"""reginfo by RFC 3680: the example of its clause 5.3, gaps in versions, and XML that means no good."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from imsphone.errors import ParseError
 from imsphone.ims.reginfo import Contact, Known, Reginfo, Sighting
 from imsphone.sip.uri import Uri
 
-# RFC 3680 5.4
+# RFC 3680 5.3
 EXAMPLE = b"""<?xml version="1.0"?>
 <reginfo xmlns="urn:ietf:params:xml:ns:reginfo" version="0" state="full">
  <registration aor="sip:user@example.com" id="as9" state="active">

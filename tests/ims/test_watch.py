@@ -126,7 +126,7 @@ def test_evt_02_a_busy_server_is_asked_later_and_the_registration_stands(watcher
 
 
 def test_evt_03_after_a_gap_the_full_state_is_fetched(watcher: Any) -> None:
-    """EVT-03, RFC 3680 5.1."""
+    """EVT-03, RFC 3680 5.2."""
     watcher.reply("200 OK", f"{NOTIFIER}\nExpires: 9000")
     for version in (0, 1):
         notify(watcher, version)
