@@ -135,6 +135,7 @@ class Ue:
     def text(self, target: str, body: str, now: float) -> tuple[str, list[Effect]]:
         """Sends a text to a number, a user of the home domain or an address; gives the text's key.
 
+        It leaves once there is no other under way to the same address (RFC 3428 8).
         Raises StateError where the phone is not registered or this is for emergency services, ParseError where `target`
         is nothing to write to, and TextTooLong where `body` needs more than one MESSAGE may have.
         """
