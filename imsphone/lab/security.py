@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from imsphone.ipsec.agreement import Proposal, proposals
+from imsphone.ipsec.agreement import MECHANISM, Proposal, proposals
 from imsphone.ipsec.sa import Associations, Ends, Keys, Prolong, Protect, Release, Suite
 from imsphone.lab.alarms import Alarms
 from imsphone.machine import Address, Ask, Effect, Flow, Ids
@@ -82,6 +82,12 @@ class Agreements:
         values = tuple(request.headers.get_all("Security-Client"))
         offered = {proposal.suite: proposal for proposal in proposals(values)}
         return next((Offer(values, offered[suite]) for suite in self._suites if suite in offered), None)
+
+    def listed(self, agreement: Agreement | None) -> str:
+        """The Security-Server of a 494: the list as it was agreed on, without an agreement just the suites."""
+        if agreement is not None:
+            return ", ".join(agreement.server)
+        return ", ".join(f"{MECHANISM};alg={suite.alg};ealg={suite.ealg}" for suite in self._suites)
 
     @staticmethod
     def is_kept(agreement: Agreement, request: Request) -> bool:
