@@ -268,6 +268,9 @@ class PCscf(Node):
         bindings = self.bindings.at(self._source(request, flow))
         if not bindings:
             return self.respond(transaction, 403, now, "Register First")
+        agreement = self.agreements.of(flow)
+        if agreement and OPTION_TAG in request.require and not self.agreements.is_kept(agreement, request):
+            return self._want_agreement(transaction, agreement, now)
         self.pop_own_route(request)
         if request.method == "OPTIONS" and self.is_own(request.target):
             return self.respond(transaction, 200, now)

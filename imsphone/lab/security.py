@@ -91,7 +91,7 @@ class Agreements:
 
     @staticmethod
     def is_kept(agreement: Agreement, request: Request) -> bool:
-        """Whether a REGISTER inside this agreement repeats what was agreed (5.2.2.2)."""
+        """Whether a request inside this agreement repeats what was agreed (5.2.2.2, RFC 3329 2.3.1)."""
         verify = tuple(request.headers.get_all("Security-Verify"))
         client = tuple(request.headers.get_all("Security-Client"))
         return verify == agreement.server and (agreement.stands or client == agreement.client)
