@@ -57,22 +57,24 @@ class OutgoingText:
         self.key = key
         self.remote = str(target)
         self.is_over = False
-        self._agent = agent
         self._target = target
         self._body = body.encode("utf-8", "replace")
-        self._proof = Proof(agent)
-        self._write(binding)
+        self._write(agent, binding)
 
-    def begin(self, binding: Binding | None, now: float) -> list[Effect]:
-        """The MESSAGE leaves, by the registration as it is now."""
+    def begin(self, now: float) -> list[Effect]:
+        """The MESSAGE leaves."""
+        return [*self._send(now), Tell(TextSent(at=now, text=self.key, remote=self.remote))]
+
+    def begin_late(self, agent: Agent, binding: Binding | None, now: float) -> list[Effect]:
+        """It leaves after it had to wait, by the registration as it is now."""
         if binding is None:
             return [self._failed(_SILENCE["gone"], now)]
         if binding != self._binding:
             try:
-                self._write(binding)
+                self._write(agent, binding)
             except TextTooLong as error:
                 return [self._failed(str(error), now)]
-        return [*self._send(now), Tell(TextSent(at=now, text=self.key, remote=self.remote))]
+        return self.begin(now)
 
     def responded(self, response: Response, _transaction: ClientTransaction, now: float) -> list[Effect]:
         """A response to the MESSAGE."""
@@ -98,9 +100,9 @@ class OutgoingText:
         """No answer can come any more."""
         return [self._failed(_SILENCE["cut"].format(remote=self.remote), now)]
 
-    def _write(self, binding: Binding) -> None:
-        agent = self._agent
-        self._binding = binding
+    def _write(self, agent: Agent, binding: Binding) -> None:
+        self._agent, self._binding = agent, binding
+        self._proof = Proof(agent)
         self._request = agent.message(self._target, binding, call_id=agent.ids.call_id(), tag=self.key)
         self._request.set_body(self._body, f"{TEXT};charset=UTF-8")
         self._expect_short()
@@ -143,19 +145,19 @@ class Outbox:
     def __init__(self) -> None:
         self._queues: dict[str, deque[OutgoingText]] = {}
 
-    def add(self, text: OutgoingText, binding: Binding, now: float) -> list[Effect]:
+    def add(self, text: OutgoingText, now: float) -> list[Effect]:
         """A text of the user: it leaves, unless it has to wait."""
         queue = self._queues.setdefault(text.remote, deque())
         queue.append(text)
-        return text.begin(binding, now) if len(queue) == 1 else []
+        return text.begin(now) if len(queue) == 1 else []
 
-    def follow(self, text: OutgoingText, binding: Binding | None, now: float) -> list[Effect]:
+    def follow(self, text: OutgoingText, agent: Agent, binding: Binding | None, now: float) -> list[Effect]:
         """There is news of this text: if it is over, the next one to its address leaves."""
         effects: list[Effect] = []
         queue = self._queues.get(text.remote, deque())
         while queue and queue[0].is_over:
             queue.popleft()
-            effects += queue[0].begin(binding, now) if queue else []
+            effects += queue[0].begin_late(agent, binding, now) if queue else []
         if not queue:
             self._queues.pop(text.remote, None)
         return effects
