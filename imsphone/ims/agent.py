@@ -252,7 +252,10 @@ class Agent:
 
 
 def _said(flow: Flow) -> str:
-    """The transport in a URI. TLS stays `sip:` there: `sips:` would ask for TLS up to the far end (RFC 5630 3.1)."""
+    """The transport in a URI. TLS stays `sip:` there: `sips:` would ask for TLS up to the far end (RFC 5630 4).
+
+    RFC 3261 26.2.2 calls `transport=tls` deprecated, and knows no other word for TLS on this hop alone.
+    """
     return f";transport={flow.transport.lower()}" if flow.is_stream else ""
 
 

@@ -51,7 +51,7 @@ _KINDS = {401: "doubted", 423: "brief", 305: "absent", 408: "absent"}
 _KINDS |= dict.fromkeys((420, 421, 494), "unsafe")
 _GONE = (403, 404)  # after these the network holds no contact of ours, also in a refresh
 
-_PROBATION_S = 30  # RFC 3680 4.3: where the network names no time
+_PROBATION_S = 30  # RFC 3680 4.7.1: where the network names no time
 
 
 class Registration(Proving):
@@ -329,7 +329,7 @@ class Registration(Proving):
         self._security.lapse(now + self._agent.timers.timeout_s)  # the NOTIFY wants its answer
         self._reset()
         self._was_granted = sighting.event == "probation"
-        if sighting.event == "probation":  # RFC 3680 4.3: later again
+        if sighting.event == "probation":  # RFC 3680 4.7.1: later again
             self.state, self._schedule.next_at = "waiting", now + (sighting.retry_after_s or _PROBATION_S)
         return [told]  # rejected, unregistered: not before the user asks
 

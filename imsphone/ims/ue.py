@@ -31,7 +31,7 @@ from imsphone.ims.registration import Registration
 from imsphone.ims.restoration import asks_for_registration
 from imsphone.ims.session import Session
 from imsphone.ims.target import target_of
-from imsphone.ims.text import OutgoingText, received
+from imsphone.ims.text import Outbox, OutgoingText, received
 from imsphone.ims.watch import Watch
 from imsphone.machine import Ask, Effect, Flow, Ids, OpenMedia, Tell
 from imsphone.profile import Profile, Secret
@@ -60,6 +60,7 @@ class Ue:
         self._flows = Outbound(self._agent, self._is_wanted, self._follow)
         self._watch = Watch(self._agent, self._seen)
         self._calls: dict[str, Session] = {}
+        self._outbox = Outbox()
         self._leave_at: float | None = None  # deregistration waits for the calls to end, until then
 
     @property
@@ -113,6 +114,7 @@ class Ue:
         effects: list[Effect] = [Tell(NetworkChanged(at=now, was=way.local.host if way else ""))]
         for call in self._calls.values():
             effects += call.cut(now, "the own address changed")
+        effects += self._outbox.cut(now)
         self._leave_at = None
         return effects + self._flows.moved(now, is_leaving=is_leaving)
 
@@ -133,6 +135,7 @@ class Ue:
     def text(self, target: str, body: str, now: float) -> tuple[str, list[Effect]]:
         """Sends a text to a number, a user of the home domain or an address; gives the text's key.
 
+        It leaves once there is no other under way to the same address (RFC 3428 8).
         Raises StateError where the phone is not registered or this is for emergency services, ParseError where `target`
         is nothing to write to, and TextTooLong where `body` needs more than one MESSAGE may have.
         """
@@ -140,7 +143,7 @@ class Ue:
             raise StateError("an emergency phone calls, and writes to nobody")
         agent, (binding, uri) = self._flows.best.agent, self._meant(target)
         text = OutgoingText(agent, binding, agent.ids.tag(), uri, body)
-        return text.key, text.begin(now)
+        return text.key, self._outbox.add(text, now)
 
     def _meant(self, target: str) -> tuple[Binding, Uri]:
         """The registration to go by, and whom a user means: emergency services by an emergency phone alone."""
@@ -249,6 +252,8 @@ class Ue:
                         effects += self._flows.broken(way, now)
             else:
                 effects = owner.failed(event.transaction, event.cause, now)
+            if isinstance(owner, OutgoingText):
+                effects += self._outbox.follow(owner, self._flows.best.agent, self._flows.binding, now)
             return self._flows.told(self._flows.of(owner), effects, now) if isinstance(owner, Registration) else effects
         except ParseError as error:
             what = f"a message that cannot be read: {error}"
@@ -305,6 +310,8 @@ class Ue:
         if status != 200 or binding is None:
             return self._answer(transaction, status, now)
         if request.method == "MESSAGE":
+            if self._transactions.is_merged(transaction):
+                return self._answer(transaction, 482, now)
             return received(transaction, way.agent, now)
         call = IncomingCall(way.agent, binding, way.agent.ids.tag(), transaction)
         transaction.mark = call

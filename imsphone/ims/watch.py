@@ -217,9 +217,10 @@ class Watch:
             clause, did = "RFC 3680 5", "kept what was known"
             return [Tell(Violated(at=now, what=f"a NOTIFY without {error.expected}", clause=clause, did=did))]
         if not self._known.apply(document):
-            return self._again(now)  # RFC 3680 5.1: fetch the full state
+            return self._again(now)  # RFC 3680 5.2: fetch the full state
         is_own = self._agent.is_own_contact
         self._agent.gruus.seen(self._known.gruus(is_own))
+        self._agent.gruus.ended(self._known.ended())
         told = RegistrationSeen(at=now, identities=self._known.as_json(is_own))
         sighting = self._known.sighting(is_own)
         return [Tell(told), *(self._seen(sighting, now) if sighting is not None and self._binding else [])]

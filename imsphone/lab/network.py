@@ -201,8 +201,9 @@ class Network:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Whom the certificate of the P-CSCF speaks for (RFC 5922 4): the domain, its host, its address."""
-        return self.realm, f"sip:{self.realm}", f"pcscf.{self.realm}", self.secure.host
+        """Whom the certificate of the P-CSCF speaks for: domain and host, DNS and sip: (RFC 5922 7.1); its address."""
+        hosts = self.realm, f"pcscf.{self.realm}"
+        return *hosts, *(f"sip:{host}" for host in hosts), self.secure.host
 
     def profile(self, name: str) -> dict[str, Any]:
         """What `imsphone.profile.Profile` has to know of this account, its secrets excepted.

@@ -31,7 +31,7 @@ from imsphone.lab.binding import Binding, Bindings, source
 from imsphone.lab.dialogs import Dialogs
 from imsphone.lab.node import Node
 from imsphone.lab.proxy import Edit
-from imsphone.lab.security import Agreements
+from imsphone.lab.security import Agreement, Agreements
 from imsphone.lab.subscriber import canonical_impu
 from imsphone.machine import Address, Effect, Flow, Ids, Send
 from imsphone.sip import stun
@@ -174,10 +174,10 @@ class PCscf(Node):
         if self._security == "required" and OPTION_TAG not in request.require:
             return self.respond(transaction, 421, now, Require=OPTION_TAG)  # RFC 3329 2.3.1
         if agreement is not None and not self.agreements.is_kept(agreement, request):
-            return self.respond(transaction, 494, now)  # 5.2.2.2
+            return self._want_agreement(transaction, agreement, now)  # 5.2.2.2
         offer = self.agreements.offer(request) if OPTION_TAG in request.require else None
         if offer is None and OPTION_TAG in request.require:
-            return self.respond(transaction, 494, now)
+            return self._want_agreement(transaction, None, now)
         at = self._source(request, flow)
         way = flow if agreement is None else Flow(flow.transport, self.agreements.server, at)
         impu = canonical_impu(request.to.uri)
@@ -213,6 +213,10 @@ class PCscf(Node):
             return effects
 
         return self.forward(transaction, [(request, self._entry)], now, edit)
+
+    def _want_agreement(self, transaction: ServerTransaction, agreement: Agreement | None, now: float) -> list[Effect]:
+        """494, with what there is to agree on (RFC 3329 2.3.1)."""
+        return self.respond(transaction, 494, now, Security_Server=self.agreements.listed(agreement))
 
     def _grant_keep(self, response: Response) -> None:
         """The phone's Via offers to keep the way alive: yes, this often (RFC 6223 4.4)."""
@@ -275,6 +279,9 @@ class PCscf(Node):
         bindings = self.bindings.at(self._source(request, flow))
         if not bindings:
             return self.respond(transaction, 403, now, "Register First")
+        agreement = self.agreements.of(flow)
+        if agreement and OPTION_TAG in request.require and not self.agreements.is_kept(agreement, request):
+            return self._want_agreement(transaction, agreement, now)
         self.pop_own_route(request)
         if request.method == "OPTIONS" and self.is_own(request.target):
             return self.respond(transaction, 200, now)
