@@ -134,7 +134,7 @@ def listen(path: str, uid: int) -> socket.socket:
     finally:
         os.umask(mask)
     if os.geteuid() == 0:
-        os.chown(path, uid, -1)
+        os.chown(path, uid, -1, follow_symlinks=False)  # in a folder of his he may have put a link there by now
     listener.listen(8)
     return listener
 

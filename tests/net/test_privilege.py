@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,6 +103,25 @@ def test_only_the_named_user_reaches_it(tmp_path: Path) -> None:
             ask_for_socket("127.0.0.1", str(path))
         thread.join()
     listener.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file away: run this as root")
+def test_no_link_makes_it_give_away_another_file(tmp_path: Path) -> None:
+    """The user puts it where the socket was, in a folder of his, just before the socket is given to him."""
+    victim, path = tmp_path / "shadow", tmp_path / "sa"
+    victim.touch()
+    is_attacked = threading.Event()
+
+    def swap(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "os.chown" and arguments[0] == str(path) and not is_attacked.is_set():
+            is_attacked.set()
+            path.unlink()
+            path.symlink_to(victim)
+
+    sys.addaudithook(swap)
+    listen(str(path), 65534).close()
+    assert is_attacked.is_set()
+    assert victim.stat().st_uid == 0
 
 
 def test_where_it_is_not_there_the_remedy_is(tmp_path: Path) -> None:
