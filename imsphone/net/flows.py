@@ -205,9 +205,12 @@ class Flows:
             self._loop.add_reader(self._listener.fileno(), self._accept)
 
     def _keep(self, connection: Connection) -> None:
-        """With all places taken the connection that was silent longest makes room."""
+        """With all places taken the connection that was silent longest makes room: one that was opened to us where
+        there is any, so that strangers who open a thousand do not push out the one to the P-CSCF."""
         while len(self._connections) >= MAX_CONNECTIONS:
-            _, idlest = self._connections.popitem(last=False)
+            oldest = next(iter(self._connections))
+            key = next((key for key, one in self._connections.items() if not one.is_ours), oldest)
+            idlest = self._connections.pop(key)
             idlest.close()
             self._lose_soon(idlest.flow)
         self._connections[_key(connection.flow)] = connection

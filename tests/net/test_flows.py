@@ -216,6 +216,18 @@ async def test_the_idlest_connection_makes_room(monkeypatch: pytest.MonkeyPatch)
                 server.flows.close()
 
 
+async def test_strangers_do_not_push_out_a_connection_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flows_module, "MAX_CONNECTIONS", 3)
+    async with ends(ALICE, BOB) as (alice, pcscf):
+        alice.flows.send(MESSAGE % 1, alice.to(pcscf.local, "TCP"))
+        await pcscf.until(messages=1)
+        strangers = [await asyncio.open_connection(*alice.local) for _ in range(5)]
+        await alice.until(losses=3)
+        for _, writer in strangers:
+            writer.close()
+        assert alice.to(pcscf.local, "TCP") not in alice.lost
+
+
 async def test_udp_and_tcp_have_the_same_port() -> None:
     async with ends(BOB) as (bob,):
         assert bob.local.port
