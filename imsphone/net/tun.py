@@ -37,7 +37,8 @@ _IFF_TUN_BARE = 0x0001 | 0x1000  # whole IP packets and nothing before them
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _SIOCSIFMTU, _UP = 0x8913, 0x8914, 0x8922, 1
 _REQUEST = struct.Struct("=16sh22x")
 _REQUEST_MTU = struct.Struct("=16si20x")
-_NAMES = b"ims%d"
+_PREFIX = "ims"
+_NAMES = f"{_PREFIX}%d".encode()
 _NOBODY = "192.0.0.8"  # RFC 7600: the address of who has none
 
 # <linux/rtnetlink.h>, <linux/fib_rules.h>
@@ -87,6 +88,11 @@ def name_of(tun: int) -> str:
     """What the device of this descriptor is called."""
     name: bytes = _REQUEST.unpack(fcntl.ioctl(tun, _TUNGETIFF, bytes(_REQUEST.size)))[0]
     return name.rstrip(b"\0").decode()
+
+
+def count_tuns() -> int:
+    """How many such devices this machine has, whoever has their descriptors."""
+    return sum(name.startswith(_PREFIX) for _, name in socket.if_nameindex())
 
 
 def close_tun(tun: int) -> None:
@@ -155,7 +161,7 @@ def _rule(name: str) -> bytes:
 
 
 def _table(name: str) -> int:
-    return _FIRST_TABLE + int(name.removeprefix("ims"))
+    return _FIRST_TABLE + int(name.removeprefix(_PREFIX))
 
 
 def _attribute(kind: int, data: bytes) -> bytes:

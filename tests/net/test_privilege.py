@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from imsphone.errors import NetworkError
 from imsphone.net.privilege import _opened, ask_for_socket, ask_for_tun, listen, open_raw, serve_one
-from imsphone.net.tun import close_tun, name_of
+from imsphone.net.tun import close_tun, count_tuns, name_of
 from tests.net.test_tun import needs_tun, refuse
 
 
@@ -64,6 +64,17 @@ def test_it_gives_a_device_at_the_address_that_was_asked_for(broker: str) -> Non
     close_tun(device)
     with pytest.raises(NetworkError, match="no address of this host"):
         ask_for_tun("192.0.2.1", broker)
+
+
+@needs_tun
+def test_nobody_fills_the_machine_with_devices(broker: str) -> None:
+    devices = [ask_for_tun("127.0.0.7", broker) for _ in range(32 - count_tuns())]
+    try:
+        with pytest.raises(NetworkError, match="there are 32 TUN devices"):
+            ask_for_tun("127.0.0.7", broker)
+    finally:
+        for device in devices:
+            close_tun(device)
 
 
 def test_without_the_privilege_itself_it_says_so(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:

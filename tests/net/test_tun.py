@@ -13,7 +13,7 @@ import pytest
 from imsphone.errors import NetworkError
 from imsphone.ipsec.checksum import checksum
 from imsphone.net import tun
-from imsphone.net.tun import close_tun, name_of, open_tun, refusal
+from imsphone.net.tun import close_tun, count_tuns, name_of, open_tun, refusal
 
 
 def lack() -> str | None:
@@ -44,6 +44,7 @@ def test_a_device_goes_and_nothing_of_it_stays(host: str) -> None:
     before = state()
     device = open_tun(host)
     name = name_of(device)
+    assert count_tuns() >= 1
     assert name in said("ip", "link", "show", "up")
     assert (f"oif {name} " in said("ip", "-6", "rule")) == (":" in host)
     close_tun(device)
