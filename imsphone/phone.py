@@ -60,6 +60,7 @@ from imsphone.waiting import Audience, within
 
 SETTLE_S = 1.0
 _MOST_TEXTS = 1000  # that nobody asks for: the oldest is dropped then
+_MOST_CALLS = 16  # likewise, and only the newest can still be there
 _SETTLED = (Registered, RegistrationFailed, Deregistered, FlowOpened, FlowLost)
 _log = logging.getLogger("imsphone.phone")
 
@@ -96,7 +97,7 @@ class Phone(Audience):
         self._isim = isim
         self._opened: StoredIsim | Card | None = None  # by us, who close it
         self._password = password
-        self._incoming: asyncio.Queue[Call] = asyncio.Queue()
+        self._incoming: asyncio.Queue[Call] = asyncio.Queue(_MOST_CALLS)
         self._texts: asyncio.Queue[TextReceived] = asyncio.Queue(_MOST_TEXTS)
         self._media = MediaLoop(on_measured=self._measured, on_packet=self._packet, link=link)
         self._ports: dict[str, Address] = {}  # opened, by call
@@ -338,6 +339,8 @@ class Phone(Audience):
                 self.registration = None
             case CallIncoming():
                 call = self.calls[event.call] = Call(self, event.call, "incoming", event.remote)
+                if self._incoming.full():
+                    self._incoming.get_nowait()
                 self._incoming.put_nowait(call)
             case TextReceived():
                 if self._texts.full():

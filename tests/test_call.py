@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -13,7 +15,9 @@ import pytest
 from imsphone.audio.echo import echo
 from imsphone.audio.endpoint import Sink, Source
 from imsphone.audio.files import read_wav
+from imsphone.call import Call
 from imsphone.errors import AudioError, CallRejected, StateError
+from imsphone.events import CallEnded, CallIncoming
 from imsphone.phone import Phone
 from imsphone.testing.served import ServedLab
 
@@ -77,6 +81,21 @@ async def test_a_call_that_nobody_takes_times_out_and_can_be_taken_back(alice: P
         await call.answered(timeout=0.2)
     await call.hangup()
     assert (await call.ended()).status == 487
+
+
+async def test_calls_that_nobody_asks_for_are_not_kept_for_ever(lab: ServedLab, alice: Phone) -> None:
+    """A window takes them from the events; who calls and gives up again and again must not fill the memory."""
+    async with Phone(lab.profile("bob"), isim=lab.isim("bob")) as bob:
+        await bob.register()
+        kept = weakref.WeakSet[Call]()
+        bob.on(lambda event: kept.add(bob.calls[event.call]) if isinstance(event, CallIncoming) else None)
+        for _ in range(20):
+            async with await alice.call("bob") as call:
+                await call.ringing(timeout=5)
+            while bob.calls:
+                await bob.until(CallEnded, timeout=5)
+        gc.collect()
+        assert len(kept) <= 17
 
 
 async def test_a_caller_who_gives_up_ends_the_incoming_call(alice: Phone, bob: Phone) -> None:

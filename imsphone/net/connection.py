@@ -56,6 +56,7 @@ class Connection:
     ) -> None:
         self.flow = flow
         self.trouble = ""
+        self.is_ours = False  # opened from here
         self._session = session
         self._sock = sock
         self._fd = sock.fileno()
@@ -88,6 +89,7 @@ class Connection:
         sock = socket.socket(family_of(flow.local.host) or socket.AF_INET, socket.SOCK_STREAM)
         try:
             connection = cls(sock, flow, on_message, on_end, is_protected, session)
+            connection.is_ours = True
             if is_protected:
                 share_port(sock)
             sock.bind(to_socket(flow.local if is_protected else Address(flow.local.host, 0)))

@@ -31,6 +31,9 @@ from imsphone.net.addresses import family_of, from_socket, to_socket
 from imsphone.net.connection import Connection, keep_to, share_port
 from imsphone.net.tls import Tls
 
+if sys.platform != "win32":
+    import resource
+
 logger = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 1024
@@ -205,9 +208,12 @@ class Flows:
             self._loop.add_reader(self._listener.fileno(), self._accept)
 
     def _keep(self, connection: Connection) -> None:
-        """With all places taken the connection that was silent longest makes room."""
-        while len(self._connections) >= MAX_CONNECTIONS:
-            _, idlest = self._connections.popitem(last=False)
+        """With all places taken the connection that was silent longest makes room: one that was opened to us where
+        there is any, so that strangers who open a thousand do not push out the one to the P-CSCF."""
+        while len(self._connections) >= min(MAX_CONNECTIONS, _share_of_descriptors()):
+            oldest = next(iter(self._connections))
+            key = next((key for key, one in self._connections.items() if not one.is_ours), oldest)
+            idlest = self._connections.pop(key)
             idlest.close()
             self._lose_soon(idlest.flow)
         self._connections[_key(connection.flow)] = connection
@@ -230,6 +236,14 @@ class Flows:
     def _lose(self, flow: Flow) -> None:
         if not self._is_closed:
             self._on_lost(flow)
+
+
+def _share_of_descriptors() -> int:
+    """Half of those that this process may have: the rest is for calls, DNS and files, whatever strangers open."""
+    if sys.platform == "win32":
+        return MAX_CONNECTIONS
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MAX_CONNECTIONS if most == resource.RLIM_INFINITY else max(1, most // 2)
 
 
 def _key(flow: Flow) -> tuple[str, Address]:

@@ -1,13 +1,14 @@
 """What `imsphone-sa` lets one client have in the kernel, each request checked (`imsphone.net.delegation`).
 
     {"do": "add", "number": 0, "lifetime_s": 240, "suite", "hosts", "ends", "keys"}
-        ─▶ one of our addresses? one peer, not this host? SPIs, ports, keys in range? new? ─▶ databases
+        ─▶ one of our addresses? one peer, not this host? SPIs, ports, keys in range? new? free? ─▶ databases
     {"do": "prolong", "number": 0, "lifetime_s": 600}, counted, remove ─▶ only what this connection added
     the end of the connection, also by a crash ─▶ all that it added is removed
 
-Keys go into the kernel and nowhere else. What a user can do here is to demand ESP in transport mode between ports of
-this host that are not root's and one peer. Should `imsphone-sa` itself end, what stands stays till its lifetime is
-over, for without it the user's program would speak in the clear.
+Keys go into the kernel, stay in memory as long as their set, for the kernel wants them again to prolong it, and go
+nowhere else. What a user can do here is to demand ESP in transport mode between one peer and ports of this host that
+are not root's and that no other program has at the time. Should `imsphone-sa` itself end, what stands stays till its
+lifetime is over, for without it the user's program would speak in the clear.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 from imsphone.errors import NetworkError
 from imsphone.ipsec.sa import LEAST_SPI, SUITES, Associations, Ends, Keys
+from imsphone.machine import Address
 from imsphone.net.addresses import family_of
 from imsphone.net.databases import Databases, KernelDatabases, expect_distance
 
@@ -76,6 +78,8 @@ class Grant:
             if number in self._sets or len(self._sets) >= _MOST_SETS:
                 raise NetworkError(f"{_MOST_SETS} sets of associations are the most, each with a number of its own")
             wanted = _checked(request)
+            in_use = {local for one in self._sets.values() for local in (one.own_client, one.own_server)}
+            _expect_free({wanted.own_client, wanted.own_server} - in_use)
             self._databases.add(wanted, _whole(request["lifetime_s"], 1, _LONGEST_S))
             self._sets[number] = wanted
             return {}
@@ -101,14 +105,8 @@ def _checked(request: dict[str, Any]) -> Associations:
     own_host, peer_host = hosts
     if family_of(own_host) != family_of(peer_host):
         raise NetworkError(f"{own_host} and {peer_host} are of two kinds")
-    own, peer = (Ends(*numbers) for numbers in request["ends"])
-    for ends, least_port in ((own, _FIRST_USER_PORT), (peer, 1)):
-        for spi in (ends.spi_c, ends.spi_s):
-            _whole(spi, LEAST_SPI, (1 << 32) - 1)
-        for port in (ends.port_c, ends.port_s):
-            _whole(port, least_port, 65535)
-        if ends.spi_c == ends.spi_s or ends.port_c == ends.port_s:
-            raise NetworkError("two SPIs or two ports of one side are the same")
+    own_numbers, peer_numbers = request["ends"]
+    own, peer = _ends(_FIRST_USER_PORT, *own_numbers), _ends(1, *peer_numbers)
     keys = Keys(*(bytes.fromhex(key) for key in request["keys"]))
     fitting = Keys.of(suite, bytes(16), bytes(16))
     if [len(key) for key in _parts(keys)] != [len(key) for key in _parts(fitting)]:
@@ -117,6 +115,15 @@ def _checked(request: dict[str, Any]) -> Associations:
     _expect_ours(own_host)
     expect_distance(wanted)
     return wanted
+
+
+def _ends(least_port: int, spi_c: Any, spi_s: Any, port_c: Any, port_s: Any) -> Ends:
+    spis = (_whole(spi, LEAST_SPI, (1 << 32) - 1) for spi in (spi_c, spi_s))
+    ports = (_whole(port, least_port, 65535) for port in (port_c, port_s))
+    ends = Ends(*spis, *ports)
+    if ends.spi_c == ends.spi_s or ends.port_c == ends.port_s:
+        raise NetworkError("two SPIs or two ports of one side are the same")
+    return ends
 
 
 def _parts(keys: Keys) -> tuple[bytes, bytes, bytes]:
@@ -136,6 +143,19 @@ def _expect_ours(host: str) -> None:
             probe.bind((host, 0))
         except OSError:
             raise NetworkError(f"{host} is no address of this host") from None
+
+
+def _expect_free(ends: set[Address]) -> None:
+    """The sockets come after the associations; who is at a port already is somebody else, and would be cut off."""
+    for end in ends:
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            with socket.socket(family_of(end.host) or socket.AF_INET, kind) as probe:
+                if kind == socket.SOCK_STREAM:  # of a connection that has ended, only the waiting may be left
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(end)
+                except OSError:
+                    raise NetworkError(f"port {end.port} of {end.host} is taken by another program") from None
 
 
 def _whole(number: Any, least: int, most: int) -> int:

@@ -8,10 +8,11 @@
        "sa\\n" ───────────────────────────────────▶ associations in the kernel: `imsphone.net.grant` (CAP_NET_ADMIN)
 
 With the descriptors no key comes near it: packets are sealed and opened by the user's own process. What the user gets
-is a raw socket bound to one address, with which he can send IP packets as this host, and a device that hands IP packets
-to this host; so they are given to the one user that is named and to nobody else, and the program is started by who may
-decide that. The kernel's own ESP is for who has `ipsec_by = "kernel"`; then keys pass through here. Without
-CAP_NET_ADMIN it gives the socket only: neither TCP nor the kernel's ESP is to be had.
+is a raw socket bound to one address, and devices that hand IP packets to this host, 32 at most. Who has such a socket
+can send whatever IP packet he likes, from any address (IP_HDRINCL asks for no privilege any more), and he can keep a
+device (nor does TUNSETPERSIST); so they are given to the one user that is named and to nobody else, and the program is
+started by who may decide that. The kernel's own ESP is for who has `ipsec_by = "kernel"`; then keys pass through here.
+Without CAP_NET_ADMIN it gives the socket only: neither TCP nor the kernel's ESP is to be had.
 
     sudo imsphone-sa --user alice            or as a service with AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN
 """
@@ -34,7 +35,7 @@ from imsphone.errors import NetworkError
 from imsphone.machine import Address
 from imsphone.net.addresses import family_of, to_socket
 from imsphone.net.grant import GREETING, serve
-from imsphone.net.tun import open_tun, refusal
+from imsphone.net.tun import count_tuns, open_tun, refusal
 from imsphone.net.xfrm import Xfrm
 
 SOCKET_PATH = "/run/imsphone-sa.sock"
@@ -45,6 +46,7 @@ _REQUEST = re.compile(rb"(esp|tun) ([0-9a-fA-F.:]{2,45})\n")
 _MOST_BYTES = 64
 _PATIENCE_S = 2.0
 _MOST_CLIENTS = 32
+_MOST_TUNS = 32  # a phone has one for each of its addresses
 _CREDENTIALS = struct.Struct("=iII")  # pid, uid, gid
 
 
@@ -135,7 +137,7 @@ def listen(path: str, uid: int) -> socket.socket:
     finally:
         os.umask(mask)
     if os.geteuid() == 0:
-        os.chown(path, uid, -1)
+        os.chown(path, uid, -1, follow_symlinks=False)  # in a folder of his he may have put a link there by now
     listener.listen(8)
     return listener
 
@@ -176,6 +178,8 @@ def _opened(request: bytes) -> int | str:
         return f"{host} is no IP address"
     if address.is_unspecified or address.is_multicast:
         return f"{host} is no address of one host"
+    if found[1] == b"tun" and count_tuns() >= _MOST_TUNS:
+        return f"there are {_MOST_TUNS} TUN devices for TCP inside ESP already: end other phones"
     try:
         return open_raw(host).detach() if found[1] == b"esp" else open_tun(host)
     except NetworkError as error:

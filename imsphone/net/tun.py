@@ -7,7 +7,8 @@ A socket that is bound to a device (SO_BINDTODEVICE) has its packets go there wh
 from elsewhere. So there is no mark and no rule for ports: what is not bound to it does not see it. IPv6 looks for a
 route all the same: a default route in a table of the device's own, and a rule that sends only who is bound to the
 device there. All but that rule goes with the descriptor, also after a crash; a rule that stayed names a device that is
-gone, and makes room for that of the next one of this name.
+gone, and makes room for that of the next one of this name. The host takes no router advertisement from the device: by
+one of these who has the descriptor would draw the IPv6 of every program of this host into it.
 
 It needs CAP_NET_ADMIN. Who has none gets the descriptor from `imsphone-sa` (`imsphone.net.privilege`).
 """
@@ -36,7 +37,8 @@ _IFF_TUN_BARE = 0x0001 | 0x1000  # whole IP packets and nothing before them
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _SIOCSIFMTU, _UP = 0x8913, 0x8914, 0x8922, 1
 _REQUEST = struct.Struct("=16sh22x")
 _REQUEST_MTU = struct.Struct("=16si20x")
-_NAMES = b"ims%d"
+_PREFIX = "ims"
+_NAMES = f"{_PREFIX}%d".encode()
 _NOBODY = "192.0.0.8"  # RFC 7600: the address of who has none
 
 # <linux/rtnetlink.h>, <linux/fib_rules.h>
@@ -69,6 +71,7 @@ def open_tun(host: str) -> int:
             fcntl.ioctl(tun, _TUNSETIFF, _REQUEST.pack(_NAMES, _IFF_TUN_BARE))
             name = name_of(tun)
             fcntl.ioctl(control, _SIOCSIFMTU, _REQUEST_MTU.pack(name.encode(), MTU_BYTES))
+            _trust_no_router(name)
             flags = _REQUEST.unpack(fcntl.ioctl(control, _SIOCGIFFLAGS, _REQUEST.pack(name.encode(), 0)))[1]
             fcntl.ioctl(control, _SIOCSIFFLAGS, _REQUEST.pack(name.encode(), flags | _UP))
             if address.version == 6:
@@ -87,6 +90,11 @@ def name_of(tun: int) -> str:
     return name.rstrip(b"\0").decode()
 
 
+def count_tuns() -> int:
+    """How many such devices this machine has, whoever has their descriptors."""
+    return sum(name.startswith(_PREFIX) for _, name in socket.if_nameindex())
+
+
 def close_tun(tun: int) -> None:
     """The device goes with its descriptor, and the rule that leads to it, where this process may remove that."""
     try:
@@ -96,6 +104,18 @@ def close_tun(tun: int) -> None:
     os.close(tun)
     if name:
         _remove_rule(name)
+
+
+def _trust_no_router(name: str) -> None:
+    """RFC 4861 6.3.4: an advertisement makes a default router of who sends it, with addresses and routes to that."""
+    folder = Path("/proc/sys/net/ipv6/conf") / name
+    if not folder.exists() or (folder / "disable_ipv6").read_text().strip() == "1":
+        return  # no IPv6 there
+    try:
+        (folder / "accept_ra").write_text("0")
+    except OSError:
+        if (folder / "accept_ra").read_text().strip() != "0":
+            raise NetworkError(f"{folder}/accept_ra has to be 0 for TCP inside ESP, and cannot be written") from None
 
 
 def _let_in(name: str, *, is_loopback: bool) -> None:
@@ -141,7 +161,7 @@ def _rule(name: str) -> bytes:
 
 
 def _table(name: str) -> int:
-    return _FIRST_TABLE + int(name.removeprefix("ims"))
+    return _FIRST_TABLE + int(name.removeprefix(_PREFIX))
 
 
 def _attribute(kind: int, data: bytes) -> bytes:

@@ -25,9 +25,10 @@ class ServerTransaction:
     """One request, and the flow on which its answers go. `mark` is the owner's own note."""
 
     def __init__(
-        self, request: Request, flow: Flow, timers: Timers, key: tuple[str, str, int, str], now: float
+        self, request: Request, flow: Flow, timers: Timers, key: tuple[str, str, int, str], now: float, n_bytes: int = 0
     ) -> None:
         self.request = request
+        self.n_bytes = n_bytes  # of the request, as it came
         self.flow = flow
         self.key = key
         self.mark: object = None

@@ -27,6 +27,7 @@ from imsphone.sip.validation import Fault, examine
 
 UDP_LIMIT_BYTES = 1300  # RFC 3261 18.1.1: within 200 bytes of the path MTU, or 1300 where that is unknown
 MAX_SERVER_TRANSACTIONS = 20_000
+MAX_SERVER_BYTES = 32 << 20  # of their requests; what is made of one takes ten times as much at worst
 COOKIE = "z9hG4bK"
 
 
@@ -82,6 +83,7 @@ class Transactions:
         self._timers_of = timers if callable(timers) else lambda _flow: timers
         self._clients: dict[tuple[str, str], ClientTransaction] = {}
         self._servers: dict[tuple[str, str, int, str], ServerTransaction] = {}
+        self._server_bytes = 0
         self._cancels: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}  # asked before any 1xx came
         self._alarms: list[tuple[float, int, _Transaction]] = []
         self._count = count()
@@ -215,9 +217,11 @@ class Transactions:
             if found is not None:
                 return [self._violated(found, "dropped", flow, now)]
             return self._receive_response(message, flow, now)
-        return self._receive_request(message, found, flow, now)
+        return self._receive_request(message, found, flow, now, len(data))
 
-    def _receive_request(self, request: Request, fault: Fault | None, flow: Flow, now: float) -> list[Effect]:
+    def _receive_request(
+        self, request: Request, fault: Fault | None, flow: Flow, now: float, n_bytes: int
+    ) -> list[Effect]:
         try:
             via = self._stamp(request, flow)
         except ParseError:
@@ -242,11 +246,12 @@ class Transactions:
             return []
         if transaction is not None:
             return transaction.repeat()
-        if len(self._servers) >= MAX_SERVER_TRANSACTIONS:
+        if len(self._servers) >= MAX_SERVER_TRANSACTIONS or self._server_bytes + n_bytes > MAX_SERVER_BYTES:
             return [Send(bytes(request.answer(503, tag=self._ids.tag())), _way_back(via, flow))]
         transaction = self._servers[key] = ServerTransaction(
-            request, _way_back(via, flow), self._timers_of(flow), key, now
+            request, _way_back(via, flow), self._timers_of(flow), key, now, n_bytes
         )
+        self._server_bytes += n_bytes
         self._arm(transaction)
         cancels = self._servers.get(self._key(request, via, "INVITE")) if request.method == "CANCEL" else None
         return [Tell(RequestArrived(request, transaction, flow, cancels))]
@@ -334,6 +339,7 @@ class Transactions:
         """The own address is gone: nothing that is under way gets anywhere, and nobody is told of it."""
         for held in (self._clients, self._servers, self._cancels, self._alarms):
             held.clear()
+        self._server_bytes = 0
 
     def tick(self, now: float) -> list[Effect]:
         """Runs every alarm that is due."""
@@ -363,6 +369,7 @@ class Transactions:
                 del self._clients[transaction.key]
         elif transaction.is_done and self._servers.get(transaction.key) is transaction:
             del self._servers[transaction.key]
+            self._server_bytes -= transaction.n_bytes
         deadline = transaction.deadline
         if deadline is None or deadline == transaction.alarm:
             return

@@ -216,6 +216,48 @@ async def test_the_idlest_connection_makes_room(monkeypatch: pytest.MonkeyPatch)
                 server.flows.close()
 
 
+async def test_strangers_do_not_push_out_a_connection_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flows_module, "MAX_CONNECTIONS", 3)
+    async with ends(ALICE, BOB) as (alice, pcscf):
+        alice.flows.send(MESSAGE % 1, alice.to(pcscf.local, "TCP"))
+        await pcscf.until(messages=1)
+        strangers = [await asyncio.open_connection(*alice.local) for _ in range(5)]
+        await alice.until(losses=3)
+        for _, writer in strangers:
+            writer.close()
+        assert alice.to(pcscf.local, "TCP") not in alice.lost
+
+
+STRANGER = """
+import resource, socket, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+kept = [socket.create_connection((sys.argv[1], int(sys.argv[2]))) for _ in range(300)]
+print("up", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of descriptors to come to")
+async def test_strangers_leave_descriptors_for_calls() -> None:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with ends(ALICE) as (alice,):
+        command = (sys.executable, "-c", STRANGER, alice.local.host, str(alice.local.port))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
+        stranger = await asyncio.create_subprocess_exec(*command, stdin=-1, stdout=-1)
+        try:
+            assert stranger.stdout is not None
+            assert await stranger.stdout.readline() == b"up\n"
+            await alice.until(losses=300 - 128)
+            for port in [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(8)]:
+                port.close()
+        finally:
+            stranger.kill()
+            await stranger.wait()
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
 async def test_udp_and_tcp_have_the_same_port() -> None:
     async with ends(BOB) as (bob,):
         assert bob.local.port

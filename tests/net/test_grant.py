@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
 import pytest
@@ -84,6 +85,45 @@ def test_what_is_not_for_this_user_is_refused_and_named(changes: dict[str, Any],
     ledger = Ledger()
     assert why in answered(Grant(ledger), addition(**changes))["no"]
     assert not ledger.acts
+
+
+@needs_route
+def test_a_number_with_a_fraction_becomes_whole() -> None:
+    """Else packing it for the kernel would end the thread of `imsphone-sa` half way."""
+    ledger = Ledger()
+    ends = [[1256.5, 1257.0, 40001.5, 40002.0], [1300.5, 1301.0, 5100.5, 6100.0]]
+    assert answered(Grant(ledger), addition(ends=ends)) == {}
+    (held,) = ledger.held
+    assert (held.own, held.peer) == (Ends(1256, 1257, 40001, 40002), Ends(1300, 1301, 5100, 6100))
+    assert all(type(number) is int for number in (*held.own, *held.peer))
+    equal = [[1256.5, 1256, 40001, 40002], ends[1]]
+    assert "the same" in answered(Grant(ledger), addition(ends=equal))["no"]
+
+
+@needs_route
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+@pytest.mark.parametrize("host", [OWN, ""])
+def test_nobody_is_cut_off_by_another_users_associations(kind: socket.SocketKind, host: str) -> None:
+    with socket.socket(socket.AF_INET, kind) as others:
+        others.bind((host, 0))
+        if kind == socket.SOCK_STREAM:
+            others.listen()
+        port = others.getsockname()[1]
+        ledger = Ledger()
+        ends = [[1256, 1257, 40001, port], [1300, 1301, 5100, 6100]]
+        said = answered(Grant(ledger), addition(ends=ends))
+    assert said == {"no": f"port {port} of {OWN} is taken by another program"}
+    assert not ledger.acts
+
+
+@needs_route
+def test_a_second_set_may_share_the_port_at_which_the_first_one_listens() -> None:
+    grant = Grant(Ledger())
+    assert answered(grant, addition()) == {}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
+        own.bind((OWN, 40002))
+        ends = [[1258, 1259, 40003, 40002], [1302, 1303, 5101, 6100]]
+        assert answered(grant, addition(number=1, ends=ends)) == {}
 
 
 @needs_route

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from imsphone.errors import NetworkError
 from imsphone.net.privilege import _opened, ask_for_socket, ask_for_tun, listen, open_raw, serve_one
-from imsphone.net.tun import close_tun, name_of
+from imsphone.net.tun import close_tun, count_tuns, name_of
 from tests.net.test_tun import needs_tun, refuse
 
 
@@ -65,6 +66,17 @@ def test_it_gives_a_device_at_the_address_that_was_asked_for(broker: str) -> Non
         ask_for_tun("192.0.2.1", broker)
 
 
+@needs_tun
+def test_nobody_fills_the_machine_with_devices(broker: str) -> None:
+    devices = [ask_for_tun("127.0.0.7", broker) for _ in range(32 - count_tuns())]
+    try:
+        with pytest.raises(NetworkError, match="there are 32 TUN devices"):
+            ask_for_tun("127.0.0.7", broker)
+    finally:
+        for device in devices:
+            close_tun(device)
+
+
 def test_without_the_privilege_itself_it_says_so(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("imsphone.net.privilege.open_tun", refuse)
     with pytest.raises(NetworkError, match="it has no CAP_NET_ADMIN itself"):
@@ -102,6 +114,25 @@ def test_only_the_named_user_reaches_it(tmp_path: Path) -> None:
             ask_for_socket("127.0.0.1", str(path))
         thread.join()
     listener.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file away: run this as root")
+def test_no_link_makes_it_give_away_another_file(tmp_path: Path) -> None:
+    """The user puts it where the socket was, in a folder of his, just before the socket is given to him."""
+    victim, path = tmp_path / "shadow", tmp_path / "sa"
+    victim.touch()
+    is_attacked = threading.Event()
+
+    def swap(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "os.chown" and arguments[0] == str(path) and not is_attacked.is_set():
+            is_attacked.set()
+            path.unlink()
+            path.symlink_to(victim)
+
+    sys.addaudithook(swap)
+    listen(str(path), 65534).close()
+    assert is_attacked.is_set()
+    assert victim.stat().st_uid == 0
 
 
 def test_where_it_is_not_there_the_remedy_is(tmp_path: Path) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
+import struct
 import subprocess
+from ipaddress import ip_address
 
 import pytest
 
 from imsphone.errors import NetworkError
+from imsphone.ipsec.checksum import checksum
 from imsphone.net import tun
-from imsphone.net.tun import close_tun, name_of, open_tun, refusal
+from imsphone.net.tun import close_tun, count_tuns, name_of, open_tun, refusal
 
 
 def lack() -> str | None:
@@ -40,6 +44,7 @@ def test_a_device_goes_and_nothing_of_it_stays(host: str) -> None:
     before = state()
     device = open_tun(host)
     name = name_of(device)
+    assert count_tuns() >= 1
     assert name in said("ip", "link", "show", "up")
     assert (f"oif {name} " in said("ip", "-6", "rule")) == (":" in host)
     close_tun(device)
@@ -64,6 +69,26 @@ def test_a_device_that_somebody_took_away_is_closed_all_the_same() -> None:
     device = open_tun("127.0.0.1")
     subprocess.run(["ip", "link", "delete", name_of(device)], check=True)
     close_tun(device)
+
+
+def advertisement() -> bytes:
+    """Router fe80::1 says: everything goes by me, for half an hour (RFC 4861 4.2)."""
+    source, target = (ip_address(host).packed for host in ("fe80::1", "ff02::1"))
+    said = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
+    summed = source + target + struct.pack("!II", len(said), socket.IPPROTO_ICMPV6) + said
+    said = said[:2] + checksum(summed).to_bytes(2, "big") + said[4:]
+    return struct.pack("!IHBB", 6 << 28, len(said), socket.IPPROTO_ICMPV6, 255) + source + target + said
+
+
+@needs_tun
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_who_has_the_device_does_not_get_the_hosts_ipv6_into_it(host: str) -> None:
+    device = open_tun(host)
+    name = name_of(device)
+    os.write(device, advertisement())
+    routes = said("ip", "-6", "route")
+    close_tun(device)
+    assert f"default via fe80::1 dev {name}" not in routes
 
 
 def test_a_machine_without_tun_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

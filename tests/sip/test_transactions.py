@@ -451,6 +451,21 @@ def test_a_flood_of_requests_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     assert statuses == {"503 UDP 192.0.2.9:5060": 10}
 
 
+def test_a_flood_of_long_requests_is_bounded_too_and_passes() -> None:
+    layer = Transactions(Ids(b"1"))
+
+    def come(number: int, now: float) -> list[str]:
+        request = make("MESSAGE", Via=f"SIP/2.0/UDP h;branch=z9hG4bK{number}")
+        request.set_body(bytes(60_000), "text/plain")
+        return lines(layer.receive(bytes(request), UDP, now))
+
+    refused = [number for number in range(600) if come(number, 0.0)]
+    assert refused == list(range(refused[0], 600))
+    assert 500 < refused[0] < 560
+    layer.tick(1000.0)
+    assert not any(come(number, 1000.0) for number in range(600, 600 + refused[0]))
+
+
 def test_a_flood_of_answers_leaves_no_alarms_behind() -> None:
     layer = Transactions(Ids(b"1"))
     transaction, _ = layer.request(make("OPTIONS"), UDP, 0.0)
