@@ -7,7 +7,7 @@
     │  ├─ RegistrationRejected
     │  ├─ CallRejected
     │  └─ TextRejected
-    ├─ TextTooLong             more than one MESSAGE may carry over UDP
+    ├─ TextTooLong             more than one MESSAGE may carry
     ├─ NetworkError            nothing resolves, nothing answers: .tried lists what was asked
     ├─ AuthenticationError     the network did not prove itself, or refuses our proof
     ├─ CardError               a card or its reader: not there, taken out, wants its PIN, cannot do it

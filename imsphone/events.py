@@ -97,6 +97,22 @@ class RegistrationUnseen(Event):
     status: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowOpened(Event):
+    """One more flow to the network stands, by the P-CSCF at `pcscf` (RFC 5626; `flow` is its reg-id)."""
+
+    flow: int
+    pcscf: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowLost(Event):
+    """A flow stands no more, another one does; `sentence` says why. It comes back by itself where that can be."""
+
+    flow: int
+    sentence: str
+
+
 # Calls: `call` is the call's key, the same in all of its events -----------------------------------------------------
 
 

@@ -6,18 +6,17 @@
       0.001      │                     ├────── INVITE ──────▶│
       0.031      │◀══ RTP 1,204 → 1,198 ← over 24.1 s ══════▶│
 
-Three uses of one list of rungs: `draw` for eyes, `lines` for tests ("alice -> p-cscf  INVITE"), `compare` for a test
-that failed. A message recorded at both ends is one rung, at the time it left; RTP is folded into one band a
-conversation. What went inside ESP or TLS says so, and its packets are not drawn besides. A node is known by the name
-under which it is traced, a stranger by `names` or by its host.
+Two uses of one list of rungs: `draw` for eyes, `lines` for tests ("alice -> p-cscf  INVITE", see `comparison`). A
+message recorded at both ends is one rung, at the time it left; RTP is folded into one band a conversation. What went
+inside ESP or TLS says so, and its packets are not drawn besides. A node is known by the name under which it is traced,
+a stranger by `names` or by its host.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import Literal
 
 from imsphone.label import Protocol, answered_method, label_of
@@ -107,7 +106,7 @@ def lines(
 
     With `media` a conversation's RTP is one line too: `alice -> far-end  RTP`, or `alice <-> far-end  RTP`.
     """
-    return [_line(rung) for rung in rungs(trace, nodes, names) if media or rung.kind != "RTP"]
+    return [line(rung) for rung in rungs(trace, nodes, names) if media or rung.kind != "RTP"]
 
 
 def draw(
@@ -120,10 +119,11 @@ def draw(
 ) -> str:
     """The ladder, at most about `width` columns wide (labels are cut for that), without a final line end.
 
-    Columns stand in the order of `nodes`, or in which the nodes appear. Times are seconds since the first message.
+    Columns stand in the order of `nodes`, or in which the nodes appear. Times are seconds since the first message. Of
+    keep-alives by OPTIONS the first one stands for all.
     With `colour`, ANSI codes: requests bold, 2xx green, failures red, Diameter magenta.
     """
-    steps = rungs(trace, nodes, names)
+    steps = _without_more(rungs(trace, nodes, names))
     if not steps:
         return "(nothing crossed the wire)"
     present = dict.fromkeys(name for rung in steps for name in (rung.source, rung.target))
@@ -203,7 +203,21 @@ def _fold(
     band.until = crossing.at
 
 
-def _line(rung: Rung) -> str:
+def _without_more(steps: list[Rung]) -> list[Rung]:
+    """OPTIONS and each kind of answer once, with how often: a phone that keeps its way alive sends it all day."""
+    kept: dict[object, Rung] = {}
+    for number, rung in enumerate(steps):
+        is_one = "OPTIONS" in (rung.answers, rung.label.split(" ")[0])
+        way = (rung.source, rung.target, rung.label, rung.is_lost)
+        kept.setdefault(way if is_one else number, rung).packets[0] += is_one
+    for rung in kept.values():
+        if rung.kind != "RTP" and rung.packets[0] > 1:
+            rung.label += f" × {rung.packets[0]}"
+    return list(kept.values())
+
+
+def line(rung: Rung) -> str:
+    """A message, or a conversation's RTP, as one line."""
     if rung.kind == "RTP":
         return f"{rung.source} {'<->' if all(rung.packets) else '->'} {rung.target}  RTP"
     return f"{rung.source} {'-x' if rung.is_lost else '->'} {rung.target}  {rung.label}"
@@ -303,88 +317,3 @@ class _Canvas:
     def _paint(self, text: str, rung: Rung) -> str:
         code = _COLOURS["failure" if rung.is_lost else rung.kind]
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
-
-
-# Comparing ----------------------------------------------------------------------------------------------------------
-
-_ANYTHING = "..."
-_SHOWN_OF_ANYTHING = 3  # messages at either end of what a `...` took
-_ARROW = re.compile(r"\s*(<)?(?:-+>|→)\s*")
-
-
-def compare(
-    expected: str, trace: Trace | Iterable[Crossing], nodes: Sequence[str] | None = None, names: Names | None = None
-) -> str | None:
-    """None where `trace` went as `expected`, lines as `lines` gives them, else a diff to be read by people.
-
-    White space does not count, nor do empty lines and those that start with `#`; a line `...` stands for any number of
-    messages. RTP is looked at only where `expected` has a line of it.
-    """
-    wanted = [_normal(line) for line in expected.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    wants_media = any(line.endswith(" RTP") for line in wanted)
-    steps = [rung for rung in rungs(trace, nodes, names) if wants_media or rung.kind != "RTP"]
-    happened = [_normal(_line(rung)) for rung in steps]
-    edits = _align(wanted, happened)
-    if all(sign in " ~" for sign, _, _ in edits):
-        return None
-    start = steps[0].at if steps else 0.0
-    text = ["expected (-) and happened (+):"]
-    for sign, run in groupby(edits, key=lambda edit: edit[0]):
-        entries = list(run)
-        if sign == "~" and len(entries) > 2 * _SHOWN_OF_ANYTHING + 1:
-            left_out = len(entries) - 2 * _SHOWN_OF_ANYTHING
-            entries[_SHOWN_OF_ANYTHING:-_SHOWN_OF_ANYTHING] = [(f"{left_out} more", -1, -1)]
-        for mark, want, number in entries:
-            at = f"{steps[number].at - start:.3f}" if number >= 0 else ""
-            shown = happened[number] if number >= 0 else wanted[want] if want >= 0 else f"({mark})"
-            text.append(f"{at:>9} {mark if mark in '+-' else ' '} {_aligned(shown)}")
-    return "\n".join(text)
-
-
-def _normal(line: str) -> str:
-    line = " ".join(_ARROW.sub(lambda arrow: f" {arrow[1] or ''}-> ", line).split())
-    return _ANYTHING if line == "…" else line
-
-
-def _aligned(line: str) -> str:
-    ends = re.match(r"(\S+ \S+ \S+) (.*)", line)
-    return f"{ends[1]:<24} {ends[2]}" if ends else line
-
-
-def _align(wanted: Sequence[str], happened: Sequence[str]) -> list[tuple[str, int, int]]:
-    """(sign, position in wanted, position in happened) with the fewest differences: ' ' as wanted, '-' missing, '+' not
-    wanted, '~' taken by a `...`."""
-    rows, columns = len(wanted), len(happened)
-    cost = [[0] * (columns + 1) for _ in range(rows + 1)]
-    for i in range(rows, -1, -1):
-        for j in range(columns, -1, -1):
-            if i == rows:
-                cost[i][j] = columns - j
-            elif wanted[i] == _ANYTHING:
-                cost[i][j] = min(cost[i + 1][j], cost[i][j + 1] if j < columns else cost[i + 1][j])
-            else:
-                cost[i][j] = 1 + min(cost[i + 1][j], cost[i][j + 1] if j < columns else rows + columns)
-                if j < columns and wanted[i] == happened[j]:
-                    cost[i][j] = min(cost[i][j], cost[i + 1][j + 1])
-    edits = []
-    i = j = 0
-    while i < rows or j < columns:
-        if i == rows:
-            edits.append(("+", i, j))
-            j += 1
-        elif wanted[i] == _ANYTHING:
-            if cost[i][j] == cost[i + 1][j]:
-                i += 1
-            else:
-                edits.append(("~", i, j))
-                j += 1
-        elif j < columns and wanted[i] == happened[j] and cost[i][j] == cost[i + 1][j + 1]:
-            edits.append((" ", i, j))
-            i, j = i + 1, j + 1
-        elif cost[i][j] == 1 + cost[i + 1][j]:
-            edits.append(("-", i, -1))
-            i += 1
-        else:
-            edits.append(("+", i, j))
-            j += 1
-    return edits

@@ -30,6 +30,8 @@ from imsphone.events import (
     Challenged,
     Deregistered,
     Event,
+    FlowLost,
+    FlowOpened,
     MediaMeasured,
     Registered,
     RegistrationFailed,
@@ -59,7 +61,7 @@ from imsphone.waiting import Audience, within
 SETTLE_S = 1.0
 _MOST_TEXTS = 1000  # that nobody asks for: the oldest is dropped then
 _MOST_CALLS = 16  # likewise, and only the newest can still be there
-_SETTLED = (Registered, RegistrationFailed, Deregistered)
+_SETTLED = (Registered, RegistrationFailed, Deregistered, FlowOpened, FlowLost)
 _log = logging.getLogger("imsphone.phone")
 
 

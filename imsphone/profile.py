@@ -190,10 +190,11 @@ class Profile:
     # Registration.
     expires_s: int = _key("how long to register for (TS 24.229 5.1.1.2.1)", _whole(1, 2**32 - 1), 600_000)
     keep_trying: bool = _key("whether to go on trying where no P-CSCF answers", _one_of(True, False), False)
-    keep_alive_s: int = _key("how often to ask the P-CSCF whether it is there, 0: never", _whole(0, 3600), 0)
+    keep_alive_s: int = _key("how often to ask the P-CSCF whether it is there, 0: never", _whole(0, 3600), 5)
     reg_event: bool = _key(
         "whether to ask the network to tell what it holds of us (5.1.1.3)", _one_of(True, False), True
     )
+    flows: int = _key("how many P-CSCFs to be registered by at a time (RFC 5626)", _whole(1, 4), 1)
     gruu: bool = _key("whether to ask for addresses of this device alone (RFC 5627)", _one_of(True, False), True)
     access_network_info: str | None = _key("the value of P-Access-Network-Info", _spelled(r"[\x20-\x7e]+", "text"))
     user_agent: str = _key("the value of User-Agent", _spelled(r"[\x20-\x7e]*", "text on one line"), "imsphone")

@@ -23,7 +23,19 @@ ROOT = Path(__file__).parents[1]
 # Bottom to top. A module stands where its longest name stands, and imports from its own row or from below.
 LAYERS = (
     ("machine", "events", "errors", "assets"),
-    ("ladder", "trace", "lifespan", "pcapng", "label", "redaction", "profile", "secret", "imported", "refusal"),
+    (
+        "ladder",
+        "comparison",
+        "trace",
+        "lifespan",
+        "pcapng",
+        "label",
+        "redaction",
+        "profile",
+        "secret",
+        "imported",
+        "refusal",
+    ),
     ("sip",),
     ("sdp", "rtp", "usim", "ipsec"),
     ("ims", "lab", "media"),

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imsphone.ladder import compare, draw, lines
+from imsphone.comparison import compare
+from imsphone.ladder import draw, lines
 from imsphone.machine import Address, Flow
 from imsphone.trace import Trace
 
@@ -47,6 +48,10 @@ class Story(Trace):
 
 @pytest.fixture
 def call() -> Story:
+    return a_call()
+
+
+def a_call() -> Story:
     story = Story()
     story.says("alice", "p-cscf", "INVITE", sdp=True)
     story.says("p-cscf", "s-cscf", "INVITE", sdp=True)
@@ -177,77 +182,6 @@ def test_colour_is_asked_for(call: Story) -> None:
 def test_an_empty_trace_says_so() -> None:
     assert draw(Trace()) == "(nothing crossed the wire)"
     assert lines(Trace()) == []
-    assert compare("", Trace()) is None
-
-
-# Comparing ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "expected",
-    [
-        """
-        alice   -> p-cscf   INVITE (SDP)
-        p-cscf  -> s-cscf   INVITE (SDP)
-        s-cscf  -> p-cscf   183 Session Progress (SDP)
-
-        # and back
-        p-cscf  -> alice    183 Session Progress (SDP)
-        alice → p-cscf BYE
-        p-cscf --> alice  486 Busy Here
-        alice->p-cscf  REGISTER
-        """,
-        "...",
-        "alice -> p-cscf INVITE (SDP)\n...\np-cscf -> alice 486 Busy Here\n…\nalice -> p-cscf REGISTER\n...",
-        "...\nalice <-> s-cscf RTP\nalice -> p-cscf BYE\n...",
-    ],
-)
-def test_a_ladder_as_expected(call: Story, expected: str) -> None:
-    assert compare(expected, call) is None
-
-
-def test_a_difference_reads_like_a_diff(call: Story) -> None:
-    expected = """
-        alice -> p-cscf   INVITE (SDP)
-        ...
-        p-cscf -> alice   180 Ringing
-        alice -> p-cscf   BYE
-        p-cscf -> alice   200 OK
-        alice -> p-cscf   REGISTER
-    """
-    assert compare(expected, call) == "\n".join(
-        [
-            "expected (-) and happened (+):",
-            "    0.000   alice -> p-cscf          INVITE (SDP)",
-            "    0.010   p-cscf -> s-cscf         INVITE (SDP)",
-            "    0.020   s-cscf -> p-cscf         183 Session Progress (SDP)",
-            "    0.030   p-cscf -> alice          183 Session Progress (SDP)",
-            "          - p-cscf -> alice          180 Ringing",
-            "   24.120   alice -> p-cscf          BYE",
-            "          - p-cscf -> alice          200 OK",
-            "   24.130 + p-cscf -> alice          486 Busy Here",
-            "   25.140   alice -> p-cscf          REGISTER",
-        ]
-    )
-
-
-def test_what_a_long_anything_took_is_shown_at_its_ends() -> None:
-    story = Story()
-    for number in range(20):
-        story.says("alice", "p-cscf", f"M{number:02}")
-    difference = compare("...\nalice -> p-cscf  BYE", story)
-    assert difference is not None
-    assert re.findall(r"M\d\d|\(.* more\)|- .*", difference) == [
-        *("M00", "M01", "M02", "(14 more)", "M17", "M18", "M19"),
-        "- alice -> p-cscf          BYE",
-    ]
-
-
-def test_order_and_number_count(call: Story) -> None:
-    assert compare("alice -> p-cscf BYE\n...", call)
-    assert compare("...\nalice -> p-cscf BYE\nalice -> p-cscf BYE\n...", call)
-    assert compare("", call)
-    assert compare("...\np-cscf -> alice 486 Busy Here\nalice -> p-cscf BYE\n...", call)
 
 
 # Anything -----------------------------------------------------------------------------------------------------------
@@ -291,3 +225,21 @@ def test_what_went_inside_esp_says_so_and_the_packet_is_not_drawn_besides() -> N
     trace.add(1.0, "alice", "sent", esp, bytes(60))
     assert lines(trace, names=dict(zip(HOSTS.values(), HOSTS, strict=True))) == ["alice -> p-cscf  REGISTER (ESP)"]
     assert "REGISTER (ESP)" in draw(trace)
+
+
+def test_keep_alives_are_drawn_once_with_their_number() -> None:
+    story = Story()
+    for _ in range(12):
+        story.says("alice", "p-cscf", "OPTIONS")
+        story.says("p-cscf", "alice", "200 OK", cseq="OPTIONS")
+        story.at += 5
+    story.says("alice", "p-cscf", "OPTIONS")
+    story.says("alice", "p-cscf", "BYE")
+    picture = draw(story)
+    assert [label for label in ("OPTIONS × 13", "200 OK × 12", "BYE") if label in picture] == [
+        "OPTIONS × 13",
+        "200 OK × 12",
+        "BYE",
+    ]
+    assert len(picture.splitlines()) == 5
+    assert len(lines(story)) == 26

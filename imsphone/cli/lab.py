@@ -89,7 +89,8 @@ def _write_profiles(network: Network, folder: Path, has_tls: bool) -> dict[str, 
     folder.mkdir(parents=True, exist_ok=True)
     written = {}
     for name, account in network.accounts.items():
-        keys: dict[str, Any] = dict(network.profile(name))
+        keys = network.profile(name)
+        del keys["keep_alive_s"]  # this lab may go, and come back
         for key in ("k", "opc"):
             if (secret := getattr(account, key)) is not None:
                 keys[key] = _put_away(folder / f"{name}.{key}", secret.reveal().hex().encode())

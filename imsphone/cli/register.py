@@ -19,6 +19,9 @@ from imsphone.cli.say import plain, say
 from imsphone.events import (
     Deregistered,
     Event,
+    FlowLost,
+    FlowOpened,
+    NetworkChanged,
     Registered,
     RegistrationFailed,
     RegistrationSeen,
@@ -29,8 +32,6 @@ from imsphone.events import (
 
 if TYPE_CHECKING:
     from imsphone.phone import Phone
-
-_KEEP_ALIVE_S = 5  # who stays wants to know soon that the P-CSCF is gone
 
 
 @click.command("register")
@@ -75,7 +76,7 @@ async def _register(
 
     profile = Profile.load(path)
     phone = Phone(
-        replace(profile, keep_trying=True, keep_alive_s=profile.keep_alive_s or _KEEP_ALIVE_S) if stay else profile,
+        replace(profile, keep_trying=True) if stay else profile,
         on_protected=keys.add if keys else None,
     )
     try:
@@ -161,6 +162,12 @@ def _tell(phone: Phone, event: Event) -> None:
         case Registered(is_refresh=True):
             say(f"Refreshed for {event.expires_s} s.")
             _show_associations(phone)
+        case NetworkChanged():
+            say("The own address has changed: registering from the new one.")
+        case FlowOpened():
+            say(f"Registered by {event.pcscf} too.")
+        case FlowLost():
+            say(f"One of the flows is lost: {event.sentence}", err=True)
         case RegistrationFailed(is_final=False):
             say(event.sentence, err=True)
         case TextReceived():

@@ -18,6 +18,7 @@ device, often by its IMEI: it goes to the registrar and to nobody else (RFC 7255
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 from imsphone.errors import ProfileError
@@ -87,11 +88,20 @@ class Agent:
         impu = Uri.parse(identity.impu)
         self.impu = impu if impu.scheme != "tel" else _as_sip(impu, identity.home_domain)
         self._user = ids.data(8).hex()  # nobody can guess it, so who uses it has it from the registrar
+        self.reg_id = 0  # which of several flows this is (RFC 5626 4.2), 0 where there is but one
+        self.has_outbound = False  # the network said that it does that
         self._sos = ";sos" if profile.emergency else ""  # TS 24.229 7.2A.13
         self.gruus = Gruus(wanted=profile.gruu)
         self.access = [("P-Access-Network-Info", profile.access_network_info)] if profile.access_network_info else []
         self.name = [("User-Agent", profile.user_agent)] if profile.user_agent else []
         self._server = [("Server", profile.user_agent)] if profile.user_agent else []
+
+    def beside(self, reg_id: int) -> Agent:
+        """The same agent for one of several flows: the associations with a P-CSCF are its own."""
+        other = copy(self)
+        other.reg_id = reg_id
+        other.security = Security(self.profile, self.ids, self.transactions, self.timers.timeout_s)
+        return other
 
     # The own address --------------------------------------------------------------------------------------------------
 
@@ -102,7 +112,8 @@ class Agent:
 
     def contact(self, flow: Flow, impu: str) -> str:
         """The Contact of dialogs of this identity: its public GRUU where there is one (TS 24.229 5.1.2A)."""
-        return f"<{self.gruus.of(impu) or self.address(flow)}>{SERVICES}"
+        outbound = ";ob" if self.has_outbound else ""  # RFC 5626 4.3
+        return f"<{self.gruus.of(impu) or self.address(flow) + outbound}>{SERVICES}"
 
     def is_own(self, uri: Uri, binding: Binding) -> bool:
         """Whether a Request-URI means us: by our Contact, or by one of our identities."""
@@ -241,7 +252,10 @@ class Agent:
 
 
 def _said(flow: Flow) -> str:
-    """The transport in a URI. TLS stays `sip:` there: `sips:` would ask for TLS up to the far end (RFC 5630 3.1)."""
+    """The transport in a URI. TLS stays `sip:` there: `sips:` would ask for TLS up to the far end (RFC 5630 4).
+
+    RFC 3261 26.2.2 calls `transport=tls` deprecated, and knows no other word for TLS on this hop alone.
+    """
     return f";transport={flow.transport.lower()}" if flow.is_stream else ""
 
 

@@ -13,14 +13,15 @@ from __future__ import annotations
 
 from imsphone.machine import Ids
 
-_BASE_S = 30.0
+ALONE_S = 30.0
+WITH_OTHERS_S = 90.0  # while another flow stands
 _MOST_S = 1800.0
 _QUICK = 8
 
 
-def pause_s(failures: int, ids: Ids) -> float:
-    """Seconds after so many failures in a row, at least one."""
-    bound_s = min(_MOST_S, _BASE_S * (1 << min(failures, 10)))
+def pause_s(failures: int, ids: Ids, base_s: float = ALONE_S) -> float:
+    """Seconds after so many failures in a row."""
+    bound_s = min(_MOST_S, base_s * (1 << min(failures, 10)))
     return bound_s * (0.5 + ids.number(16) / (1 << 17))
 
 
@@ -82,21 +83,25 @@ class Schedule:
         self._failures += 1
         self._later(self._failures, retry_after_s, now)
 
-    def rest(self, retry_after_s: int | None, now: float, *, is_quick: bool) -> None:
+    def pause(self, now: float) -> None:
+        """A flow broke while another one stands (RFC 5626 4.5)."""
+        self.next_at = now + pause_s(0, self._ids, WITH_OTHERS_S)
+
+    def rest(self, retry_after_s: int | None, now: float, *, is_quick: bool, base_s: float = ALONE_S) -> None:
         """A whole round failed; `is_quick` where the P-CSCF was there a moment ago and its port is closed now."""
         self._rounds += 1
         self.end_at = None
         if is_quick:
             self.not_before, self.next_at = 0.0, now + quick_pause_s(self._rounds, self._ids)
         else:
-            self._later(self._rounds, retry_after_s, now)
+            self._later(self._rounds, retry_after_s, now, base_s)
 
     def stop(self) -> None:
         """There is nothing to keep up any more."""
         self._rounds = 0
         self.next_at = self.end_at = None
 
-    def _later(self, failures: int, retry_after_s: int | None, now: float) -> None:
+    def _later(self, failures: int, retry_after_s: int | None, now: float, base_s: float = ALONE_S) -> None:
         """After a while that grows, and not before the network's Retry-After."""
         self.not_before = now + (retry_after_s or 0)
-        self.next_at = max(now + pause_s(failures, self._ids), self.not_before)
+        self.next_at = max(now + pause_s(failures, self._ids, base_s), self.not_before)

@@ -55,10 +55,6 @@ _BEFORE_PROOF = {
     421: 'the network insists on IPsec (sec-agree): security = "ipsec" in the profile asks for it',
     494: "the network does not take what this phone says of IPsec (sec-agree): compare security_suites with its own",
 }
-_NO_CONNECTION_INSIDE = (
-    "no TCP connection came up inside the new security associations at {tried}: does that P-CSCF take TCP there? "
-    'Without transport = "tcp" UDP serves where it does not'
-)
 OTHER_AGREEMENT = _BEFORE_PROOF[494]
 CHANGED_AGREEMENT = (
     "the P-CSCF finds the agreement on IPsec changed on its way (RFC 3329 2.3.1): does anything between it and this "
@@ -96,21 +92,21 @@ def refusal(identity: Identity, response: Response, proof: Authentication) -> Se
 RAN_OUT = Setback("timeout", "the registration ran out before a refresh succeeded; a new one begins")
 
 
+NO_OTHER = Setback(
+    "unreachable", "there is no P-CSCF that this registration may go to: others are taken, or not allowed"
+)
+
+
 def no_contact(impu: str, response: Response) -> Setback:
     """The network agrees and does nothing."""
     sentence = f"200 OK, but the network holds no contact of {impu}: its answer to REGISTER lacks ours"
     return Setback.of("rejected", sentence, response)
 
 
-def failure(answer: Response | str, tried: list[str], *, is_inside: bool = False) -> Setback:
-    """A response that says nothing of us, or "timeout" or "unreachable" where there is none.
-
-    `is_inside`: what we sent was the first message inside new security associations.
-    """
+def failure(answer: Response | str, tried: list[str]) -> Setback:
+    """A response that says nothing of us, or "timeout" or "unreachable" where there is none."""
     if isinstance(answer, Response):
         return trouble(answer, tried)
-    if is_inside and answer == "unreachable":
-        return Setback("unreachable", _NO_CONNECTION_INSIDE.format(tried=_listed(tried)))
     return silence(tried) if answer == "timeout" else no_way(tried)
 
 

@@ -26,9 +26,14 @@ def binding_of(response: Response, flow: Flow, impu: str) -> Binding:
     return Binding(flow, impus[0], impus, route, paths, _seconds(response.via.params.get("keep")))
 
 
-def own_contact(response: Response, is_own: Callable[[Uri], bool]) -> NameAddr | None:
-    """Our own contact among those of other devices, None where the network names none of ours."""
-    return next((contact for contact in response.contacts if is_own(contact.uri)), None)
+def own_contact(response: Response, is_own: Callable[[Uri], bool], reg_id: int = 0) -> NameAddr | None:
+    """Our own contact among those of other devices and, with a `reg_id`, of other flows; None where there is none.
+
+    A network that takes no flows apart may leave the reg-id out.
+    """
+    own = [contact for contact in response.contacts if is_own(contact.uri)]
+    exact = [contact for contact in own if contact.params.get("reg-id") == str(reg_id)] if reg_id else []
+    return next(iter(exact or own), None)
 
 
 def granted_s(response: Response, own: NameAddr | None, asked_s: int) -> int:

@@ -37,6 +37,13 @@ class Gruus:
         for impu, public, temporary in told:
             self._keep(impu, public, temporary)
 
+    def ended(self, impus: Iterable[str]) -> None:
+        """These identities are deregistered, and their GRUUs are good for nothing (TS 24.229 5.1.2.1)."""
+        for impu in impus:
+            self._public.pop(impu, None)
+            for kind in ("public", "temporary"):
+                self._known.pop((impu, kind), None)
+
     def is_own(self, uri: Uri) -> bool:
         """Whether this address is a GRUU of ours."""
         return "gr" in uri.params and any(known.matches(uri) for known in self._known.values())
@@ -48,6 +55,8 @@ class Gruus:
 
     def _keep(self, impu: str, public: str, temporary: str) -> None:
         for kind, text in (("public", public), ("temporary", temporary)) if self._is_wanted else ():
+            if not text:
+                continue
             try:
                 uri = Uri.parse(text)
             except ParseError:

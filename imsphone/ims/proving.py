@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
 
 from imsphone.events import Challenged
 from imsphone.ims.agent import Agent
@@ -26,17 +27,29 @@ from imsphone.usim.aka import AkaSuccess
 ABOUT = "registration"
 
 
+class Owner(Protocol):
+    """What a registration asks of whoever has several: `agent` is its own."""
+
+    is_wanted: Callable[[], bool]
+
+    def may_ask(self, agent: Agent, flow: Flow) -> bool: ...
+
+    def has_other(self, agent: Agent) -> bool: ...
+
+
 class Proving:
     """What `Registration` does between a challenge and its answer."""
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Agent, owner: Owner) -> None:
         self.state = "idle"
+        self._owner = owner
         self._agent = agent
         self._register = Register(agent)
         self._proof = Authentication(agent.identity, agent.ids, agent.password)
         self._security = agent.security
         self._purpose: Literal["initial", "refresh", "removal"] = "initial"
         self._asked: Ask | None = None
+        self._silence = ""  # "timeout" or "unreachable", where the P-CSCF did not answer inside
         self._flows: list[Flow] = []
         self._tried: list[str] = []
 
@@ -102,16 +115,16 @@ class Proving:
         lack = self._security.refused(response) if self._purpose == "initial" else ""
         return self._disagree(lack, response, now) if lack else self._refuse(response, now)
 
-    def _wonder(self, silent: Associations) -> list[Effect]:
+    def _wonder(self, silent: Associations, answer: str) -> list[Effect]:
         """Nothing answers inside new associations: what has passed them tells which way is shut."""
-        self.state = "wondering"
+        self.state, self._silence = "wondering", answer
         self._asked = Ask(Inspect(silent), ABOUT)
         return [self._asked]
 
     def _judge(self, result: Any, now: float) -> list[Effect]:
         """The world has counted, or cannot."""
         passed = result if isinstance(result, Passed) else Passed()
-        return self._look_elsewhere(silence_inside(passed, self._tried), now)
+        return self._look_elsewhere(silence_inside(passed, self._tried, self._silence), now)
 
     def _disagree(self, lack: str, response: Response | None, now: float) -> list[Effect]:
         """No IPsec: once more from the start (5.1.1.5.1), then in the clear if the profile lets us, or not at all."""

@@ -5,7 +5,7 @@
         <contact state="active" event="shortened" expires="60"><uri>sip:…</uri></contact>
 
 `state="full"` replaces what was known, `partial` adds to it, and each version is one more than the last: who misses one
-knows nothing for sure and has to ask for the full state (RFC 3680 5.1). The XML comes from outside, so entities stay
+knows nothing for sure and has to ask for the full state (RFC 3680 5.2). The XML comes from outside, so entities stay
 unresolved and nothing is fetched for it.
 """
 
@@ -95,7 +95,7 @@ class Known:
         """Takes a document in. False: one was missed, so this is not to be trusted before the full state has come."""
         last = self._version
         if last is not None and document.version <= last and not (document.is_full and document.version == 0):
-            return True  # RFC 3680 5.1: an old one, discarded
+            return True  # RFC 3680 5.2: an old one, discarded
         if not document.is_full and (last is None or document.version != last + 1):
             return False
         self._version = document.version
@@ -134,13 +134,17 @@ class Known:
         return held or gone
 
     def gruus(self, is_own: Callable[[Uri], bool]) -> list[tuple[str, str, str]]:
-        """Each identity that holds our contact, with the public and temporary GRUU that name it (RFC 5628)."""
+        """Each identity that holds our contact, with the GRUUs that name it, one or both (TS 24.229 5.1.2.1)."""
         return [
             (registration.aor, contact.pub_gruu, contact.temp_gruu)
             for registration in self.registrations.values()
             for contact in registration.contacts
-            if contact.state == "active" and contact.pub_gruu and _is(contact.uri, is_own)
+            if contact.state == "active" and (contact.pub_gruu or contact.temp_gruu) and _is(contact.uri, is_own)
         ]
+
+    def ended(self) -> list[str]:
+        """The identities that are deregistered."""
+        return [registration.aor for registration in self.registrations.values() if registration.state == "terminated"]
 
     def as_json(self, is_own: Callable[[Uri], bool]) -> tuple[dict[str, Any], ...]:
         """The same as plain values, for an event."""

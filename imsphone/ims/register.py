@@ -3,7 +3,7 @@
 Call-ID, From tag     the same for a whole registration, CSeq one up each time
 Contact               where we are, the instance-id of this device, what it can do; `*` takes all contacts away
 Expires               what the profile asks for, more after a 423, 0 to leave
-Supported             path, gruu
+Supported             path, gruu; outbound and a reg-id where the profile wants several flows (RFC 5626)
 Security-*, Require   the security agreement (`ims.security`)
 P-Access-Network-Info only once the network knows us (5.1.1.2.1 h)
 """
@@ -26,6 +26,7 @@ class Register:
         self._agent = agent
         self._params = f";{INSTANCE}={instance_param(agent.identity.instance_id)}{SERVICES}"
         self._supported = "path, gruu" if agent.profile.gruu else "path"
+        self.asks_outbound = False
         self._call_id = self._tag = ""
         self._cseq = 0
         self._raised = 0
@@ -36,6 +37,7 @@ class Register:
         """An initial registration."""
         self.name_anew()
         self.expires_s, self._raised, self.is_for_all = self._agent.profile.expires_s, 0, False
+        self.asks_outbound = self._agent.reg_id > 0
 
     def name_anew(self) -> None:
         """An initial registration, or the same once more with or without IPsec: it has a new Call-ID (5.1.1.5.1)."""
@@ -59,6 +61,9 @@ class Register:
         """The next one, with this flow's Contact. `is_known`: the network knows us, and may know where we are."""
         agent = self._agent
         self._cseq += 1
+        params, supported = self._params, self._supported
+        if self.asks_outbound:  # RFC 5626 4.2.1
+            params, supported = f"{params};reg-id={agent.reg_id}", f"{supported}, outbound"
         return Request(
             "REGISTER",
             f"sip:{agent.identity.home_domain}",
@@ -69,10 +74,10 @@ class Register:
                     ("To", f"<{agent.impu}>"),
                     ("Call-ID", self._call_id),
                     ("CSeq", f"{self._cseq} REGISTER"),
-                    ("Contact", "*" if self.is_for_all else f"<{agent.address(flow)}>{self._params}"),
+                    ("Contact", "*" if self.is_for_all else f"<{agent.address(flow)}>{params}"),
                     ("Expires", str(self.expires_s)),
                     ("Authorization", authorization),
-                    ("Supported", self._supported),
+                    ("Supported", supported),
                     ("Allow", ALLOW),
                     *agent.security.headers(),
                     *(agent.access if is_known else []),

@@ -17,18 +17,17 @@ later each time (RFC 5626 4.5). Only then, or on 403 and 404, is the registratio
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from imsphone.errors import StateError
 from imsphone.events import Deregistered, Registered, Registering
-from imsphone.ims import emergency, explain
+from imsphone.ims import explain
 from imsphone.ims.agent import Agent, Binding
-from imsphone.ims.backoff import Schedule
+from imsphone.ims.backoff import ALONE_S, WITH_OTHERS_S, Schedule
 from imsphone.ims.explain import Setback
 from imsphone.ims.grant import binding_of, granted_s, own_contact
 from imsphone.ims.moves import moves, take
-from imsphone.ims.proving import ABOUT, Proving
+from imsphone.ims.proving import ABOUT, Owner, Proving
 from imsphone.ims.reginfo import Sighting
 from imsphone.ipsec.sa import Protect
 from imsphone.machine import Ask, Effect, Flow, Resolve, Tell
@@ -52,18 +51,17 @@ _KINDS = {401: "doubted", 423: "brief", 305: "absent", 408: "absent"}
 _KINDS |= dict.fromkeys((420, 421, 494), "unsafe")
 _GONE = (403, 404)  # after these the network holds no contact of ours, also in a refresh
 
-_PROBATION_S = 30  # RFC 3680 4.3: where the network names no time
+_PROBATION_S = 30  # RFC 3680 4.7.1: where the network names no time
 
 
 class Registration(Proving):
     """One identity, one contact, one P-CSCF at a time; `binding` is what the network holds of us, if anything.
 
-    It is refreshed as long as it `is_wanted`.
+    `owner` knows of other flows of the same phone, if it has any.
     """
 
-    def __init__(self, agent: Agent, is_wanted: Callable[[], bool]) -> None:
-        super().__init__(agent)
-        self.is_wanted = is_wanted
+    def __init__(self, agent: Agent, owner: Owner) -> None:
+        super().__init__(agent, owner)
         self.binding: Binding | None = None
         self.leaves_everywhere = False  # a deregistration takes the user's other devices along
         self._is_leaving = False  # the user asked to leave while a REGISTER was under way
@@ -99,11 +97,15 @@ class Registration(Proving):
 
     def answer(self, ask: Ask, result: Any, now: float) -> list[Effect]:
         """The world's answer: flows to the P-CSCF, or what the SIM said."""
-        if ask != self._asked:
+        if not self.has_asked(ask):
             return []
         self._asked = None
         kind = {Resolve: "resolved", Protect: "guarded"}.get(type(ask.question), "outcome")
         return self._move(kind, result, now)
+
+    def has_asked(self, ask: Ask) -> bool:
+        """Whether this very question is open here."""
+        return ask is self._asked
 
     def responded(self, response: Response, transaction: ClientTransaction, now: float) -> list[Effect]:
         """A response to a REGISTER."""
@@ -198,7 +200,9 @@ class Registration(Proving):
 
     def _choose(self, result: Any, now: float) -> list[Effect]:
         found = [flow for flow in result if isinstance(flow, Flow)] if isinstance(result, tuple | list) else []
-        self._flows = [flow for flow in found if emergency.may_ask(self._agent.profile, flow)]
+        self._flows = [flow for flow in found if self._owner.may_ask(self._agent, flow)]
+        if found and not self._flows:
+            return self._fail(explain.NO_OTHER, now)
         if not self._flows:
             host = self._agent.profile.pcscf or self._agent.identity.home_domain
             return self._rest(explain.no_address(host), now)
@@ -227,10 +231,9 @@ class Registration(Proving):
 
     def _try_next(self, answer: Response | str, now: float) -> list[Effect]:
         """The network has troubles, or says nothing."""
-        if answer == "timeout" and self._security.candidate is not None:
-            return self._wonder(self._security.candidate)
-        setback = explain.failure(answer, self._tried, is_inside=self._security.candidate is not None)
-        return self._look_elsewhere(setback, now)
+        if isinstance(answer, str) and self._security.candidate is not None:
+            return self._wonder(self._security.candidate, answer)
+        return self._look_elsewhere(explain.failure(answer, self._tried), now)
 
     def _look_elsewhere(self, setback: Setback, now: float) -> list[Effect]:
         """This P-CSCF did not help."""
@@ -258,14 +261,19 @@ class Registration(Proving):
 
     def _rest(self, setback: Setback, now: float) -> list[Effect]:
         """No P-CSCF helps now: where the registration is to be kept up, the whole round again later."""
-        if self._is_leaving or not (self._agent.profile.keep_trying or self._was_granted):
+        has_other = self._owner.has_other(self._agent)
+        if self._is_leaving or not (self._agent.profile.keep_trying or self._was_granted or has_other):
             return self._fail(setback, now)
         self.state, self.binding = "waiting", None
         is_quick = self._was_granted and setback.cause == "unreachable"
-        self._schedule.rest(setback.retry_after_s, now, is_quick=is_quick)
+        base_s = WITH_OTHERS_S if has_other else ALONE_S
+        self._schedule.rest(setback.retry_after_s, now, is_quick=is_quick, base_s=base_s)
         return [Tell(setback.told(now, self._tried, is_final=False))]
 
     def _refuse(self, response: Response, now: float) -> list[Effect]:
+        if response.status == 439 and self._register.asks_outbound:  # RFC 5626 4.2.1: then without
+            self._register.asks_outbound = False
+            return self._send(now)
         if self._register.is_for_all:  # then at least our own (RFC 3261 10.2.2)
             self._register.remove(is_for_all=False)
             setback = Setback.of("rejected", explain.NOT_FOR_ALL, response)
@@ -283,12 +291,13 @@ class Registration(Proving):
         if self._purpose == "removal":
             return self._leave(now)
         impu = str(self._agent.impu)
-        own = own_contact(response, self._agent.is_own_contact)
+        own = own_contact(response, self._agent.is_own_contact, self._agent.reg_id)
         expires_s = granted_s(response, own, self._register.expires_s)
         if expires_s == 0:
             return self._fail(explain.no_contact(impu, response), now)
         if own is not None:
             self._agent.gruus.granted(impu, own.params)
+        self._agent.has_outbound = self._register.asks_outbound and "outbound" in response.require
         prolonged = self._security.granted(now + expires_s, now)
         self.binding = binding = binding_of(response, self._security.way(self._flows[0]), impu)
         self.state, self._shown = "registered", binding.impu
@@ -320,7 +329,7 @@ class Registration(Proving):
         self._security.lapse(now + self._agent.timers.timeout_s)  # the NOTIFY wants its answer
         self._reset()
         self._was_granted = sighting.event == "probation"
-        if sighting.event == "probation":  # RFC 3680 4.3: later again
+        if sighting.event == "probation":  # RFC 3680 4.7.1: later again
             self.state, self._schedule.next_at = "waiting", now + (sighting.retry_after_s or _PROBATION_S)
         return [told]  # rejected, unregistered: not before the user asks
 
@@ -329,10 +338,14 @@ class Registration(Proving):
         return self._start_over(now)
 
     def _start_over(self, now: float) -> list[Effect]:
-        told = [Tell(Deregistered(at=now, impu=self._shown, by="network"))] if self.binding else []
+        told: list[Effect] = [Tell(Deregistered(at=now, impu=self._shown, by="network"))] if self.binding else []
         was_granted = self._was_granted
         self._reset()
         self._was_granted = was_granted
+        if self._owner.has_other(self._agent):  # RFC 5626 4.5: there is no hurry
+            self.state = "waiting"
+            self._schedule.pause(now)
+            return told
         return [*told, *self._discover(now)]
 
     # The ends ---------------------------------------------------------------------------------------------------------
@@ -341,7 +354,7 @@ class Registration(Proving):
         """Time for a refresh, unless the registration ran out meanwhile."""
         if self._schedule.has_ended(now):
             return self._expire(now)
-        if not self.is_wanted():
+        if not self._owner.is_wanted():
             self._schedule.next_at = None
             return []
         return self._refresh(now)
@@ -349,7 +362,6 @@ class Registration(Proving):
     def _expire(self, now: float) -> list[Effect]:
         """The network has forgotten us: what is under way goes on as an initial registration, else one begins."""
         self.binding, self._schedule.end_at = None, None
-        self._agent.gruus.forget()
         if self._purpose == "removal":
             return []
         told: list[Effect] = [Tell(explain.RAN_OUT.told(now, self._tried, is_final=False))]
@@ -357,7 +369,7 @@ class Registration(Proving):
             self._purpose = "initial"
             return told
         self._security.lapse()
-        if not self.is_wanted():
+        if not self._owner.is_wanted():
             return [*told, *self._leave(now)]
         if self._schedule.not_before > now:
             self.state, self._schedule.next_at = "waiting", self._schedule.not_before
@@ -379,7 +391,6 @@ class Registration(Proving):
 
     def _reset(self) -> None:
         self.state, self.binding = "idle", None
-        self._agent.gruus.forget()
         self._asked = self._transaction = None
         self._schedule.stop()
         self._is_leaving = self._was_granted = self._was_redirected = self.leaves_everywhere = False

@@ -230,8 +230,9 @@ class Security:
 
     def granted(self, expires_at: float, now: float) -> list[Effect]:
         """200: the candidate is the current set. The old one stays until its transactions have ended (5.1.1.5.1)."""
-        self._expires_at = expires_at + _GRACE_S
         old, new = self.current, self.candidate
+        until = expires_at + _GRACE_S
+        self._expires_at = until if old is None else max(until, self._expires_at)  # 5.1.1.4.2: the longest
         if new is not None:
             self.current, self.candidate, self._verify = new, None, self._heard
             if old is not None:

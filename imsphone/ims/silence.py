@@ -30,18 +30,28 @@ _REASONS = {
     "replayed": "its ESP arrives with sequence numbers that were used before ({count}): does anything between double "
     "packets, or has the P-CSCF begun to count anew?",
 }
+_DROPPED = ("forged", "unknown_spi", "off_selector", "in_the_clear")
+_NO_CONNECTION = (
+    "no TCP connection came up inside the new security associations at {tried}: does that P-CSCF take TCP there? "
+    'Without transport = "tcp" UDP serves where it does not'
+)
 _NOTHING = (
     "none of its ESP arrives here ({count}): does everything between let ESP (IP protocol 50) pass both ways, and has "
     "the P-CSCF this SIM's CK and IK? What does not open there is dropped without a word"
 )
 
 
-def silence_inside(passed: Passed, tried: list[str]) -> Setback:
-    """The first message inside new associations had no answer; `passed` is what went through them meanwhile."""
+def silence_inside(passed: Passed, tried: list[str], answer: str = "timeout") -> Setback:
+    """The first message inside new associations had no answer; `passed` is what went through them meanwhile.
+
+    `answer` is "unreachable" where no TCP connection came up; then something may have opened all the same.
+    """
     introduction = _INTRODUCTION.format(tried=", ".join(tried))
     for name, reason in _REASONS.items():
-        if count := getattr(passed, name):
+        if (count := getattr(passed, name)) and (answer == "timeout" or name in _DROPPED):
             return Setback("timeout", f"{introduction}: {reason.format(count=_packets(count))}")
+    if answer == "unreachable":
+        return Setback("unreachable", _NO_CONNECTION.format(tried=", ".join(tried)))
     return Setback("timeout", f"{introduction}: {_NOTHING.format(count=f'{_packets(passed.sent)} left')}")
 
 

@@ -5,11 +5,14 @@
                                  └ all else ─▶ TextFailed
     MESSAGE ─▶ 200 ─▶ TextReceived                                 415 where it holds what we cannot show
 
-Over UDP a MESSAGE has 1300 octets at most, headers and all (RFC 3428 8): there is nothing that would slow a flood of
-large ones down. What it says of IPsec to the P-CSCF alone does not count, or there would be no room for a text.
+A MESSAGE has 1300 octets at most, headers and all, and the next one to the same address waits for its answer (RFC 3428
+8): it may leave over TCP and go on over UDP, where nothing would slow a flood of large ones down. What it says of IPsec
+to the P-CSCF alone does not count, or there would be no room for a text.
 """
 
 from __future__ import annotations
+
+from collections import deque
 
 from imsphone.errors import TextTooLong
 from imsphone.events import TextDelivered, TextFailed, TextReceived, TextSent
@@ -20,10 +23,10 @@ from imsphone.sip.client import ClientTransaction
 from imsphone.sip.grammar import parse_params
 from imsphone.sip.message import Request, Response
 from imsphone.sip.server import ServerTransaction
-from imsphone.sip.transactions import UDP_LIMIT_BYTES
 from imsphone.sip.uri import Uri
 
-# What a charset is called → what reads it. UTF-8 is what SIP has where nothing is said (RFC 3261 20.15, 25.1).
+_MOST_BYTES = 1300  # RFC 3428 8
+# What a charset is called → what reads it. UTF-8 is what SIP has where nothing is said (RFC 3261 7.4.1).
 _CHARSETS = {"": "utf-8", "utf-8": "utf-8", "us-ascii": "utf-8", "iso-8859-1": "latin-1"}
 _ACCEPT = (("Accept", f"{TEXT};charset=UTF-8"), ("Accept-Encoding", "identity"))
 _WHY = {
@@ -42,6 +45,8 @@ _WHY = {
 _SILENCE = {
     "timeout": "the network does not answer: whether {remote} has the text is not known",
     "transport": "nothing listens at the P-CSCF: the text did not leave",
+    "cut": "the own address changed: whether {remote} has the text is not known",
+    "gone": "this phone is not registered any more: the text did not leave",
 }
 
 
@@ -51,16 +56,25 @@ class OutgoingText:
     def __init__(self, agent: Agent, binding: Binding, key: str, target: Uri, body: str) -> None:
         self.key = key
         self.remote = str(target)
-        self._agent = agent
-        self._flow = binding.flow
-        self._proof = Proof(agent)
-        self._request = agent.message(target, binding, call_id=agent.ids.call_id(), tag=key)
-        self._request.set_body(body.encode("utf-8", "replace"), f"{TEXT};charset=UTF-8")
-        self._expect_short()
+        self.is_over = False
+        self._target = target
+        self._body = body.encode("utf-8", "replace")
+        self._write(agent, binding)
 
     def begin(self, now: float) -> list[Effect]:
         """The MESSAGE leaves."""
         return [*self._send(now), Tell(TextSent(at=now, text=self.key, remote=self.remote))]
+
+    def begin_late(self, agent: Agent, binding: Binding | None, now: float) -> list[Effect]:
+        """It leaves after it had to wait, by the registration as it is now."""
+        if binding is None:
+            return [self._failed(_SILENCE["gone"], now)]
+        if binding != self._binding:
+            try:
+                self._write(agent, binding)
+            except TextTooLong as error:
+                return [self._failed(str(error), now)]
+        return self.begin(now)
 
     def responded(self, response: Response, _transaction: ClientTransaction, now: float) -> list[Effect]:
         """A response to the MESSAGE."""
@@ -68,16 +82,30 @@ class OutgoingText:
         if not response.is_final:
             return []
         if status < 300:
+            self.is_over = True
             return [Tell(TextDelivered(at=now, text=self.key, status=status))]
         again = self._proof.again(self._request, response, self._request.cseq.number + 1)
         if again is not None:
             return self._repeat(again, now)
-        sentence = _WHY.get(status, "{remote} did not get the text").format(remote=self.remote)
+        # RFC 3428 7: with a 6xx it was delivered, but refused
+        otherwise = "{remote} did not get the text" if status < 600 else "{remote} refused the text"
+        sentence = _WHY.get(status, otherwise).format(remote=self.remote)
         return [self._failed(sentence, now, status, response.reason, response.number("Retry-After"))]
 
     def failed(self, _transaction: ClientTransaction, cause: str, now: float) -> list[Effect]:
         """The MESSAGE had no final response."""
         return [self._failed(_SILENCE[cause].format(remote=self.remote), now)]
+
+    def cut(self, now: float) -> list[Effect]:
+        """No answer can come any more."""
+        return [self._failed(_SILENCE["cut"].format(remote=self.remote), now)]
+
+    def _write(self, agent: Agent, binding: Binding) -> None:
+        self._agent, self._binding = agent, binding
+        self._proof = Proof(agent)
+        self._request = agent.message(self._target, binding, call_id=agent.ids.call_id(), tag=self.key)
+        self._request.set_body(self._body, f"{TEXT};charset=UTF-8")
+        self._expect_short()
 
     def _repeat(self, again: Request, now: float) -> list[Effect]:
         self._request = again
@@ -88,26 +116,57 @@ class OutgoingText:
         return self._send(now)
 
     def _send(self, now: float) -> list[Effect]:
-        return self._agent.transactions.request(self._request, self._flow, now, mark=self)[1]
+        return self._agent.transactions.request(self._request, self._binding.flow, now, mark=self)[1]
 
     def _expect_short(self) -> None:
         onward = self._request.copy()
         onward.headers.remove("Security-Verify")  # it goes to the P-CSCF and no further (RFC 3329 2.3.1)
-        n_bytes = self._agent.transactions.size_bytes(onward, self._flow)
-        if self._flow.transport == "UDP" and n_bytes > UDP_LIMIT_BYTES:  # RFC 3428 8
+        n_bytes = self._agent.transactions.size_bytes(onward, self._binding.flow)
+        if n_bytes > _MOST_BYTES:
             raise TextTooLong(
-                f"this text makes a message of {n_bytes} octets, and over UDP it may have {UDP_LIMIT_BYTES}: "
-                f"shorten the text by {n_bytes - UDP_LIMIT_BYTES} octets"
+                f"this text makes a message of {n_bytes} octets, and it may have {_MOST_BYTES}: "
+                f"shorten the text by {n_bytes - _MOST_BYTES} octets"
             )
 
     def _failed(
         self, sentence: str, now: float, status: int | None = None, reason: str = "", retry_after_s: int | None = None
     ) -> Tell:
+        self.is_over = True
         return Tell(
             TextFailed(
                 at=now, text=self.key, sentence=sentence, status=status, reason=reason, retry_after_s=retry_after_s
             )
         )
+
+
+class Outbox:
+    """The texts that are under way and those that wait: to one address one after the other (RFC 3428 8)."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, deque[OutgoingText]] = {}
+
+    def add(self, text: OutgoingText, now: float) -> list[Effect]:
+        """A text of the user: it leaves, unless it has to wait."""
+        queue = self._queues.setdefault(text.remote, deque())
+        queue.append(text)
+        return text.begin(now) if len(queue) == 1 else []
+
+    def follow(self, text: OutgoingText, agent: Agent, binding: Binding | None, now: float) -> list[Effect]:
+        """There is news of this text: if it is over, the next one to its address leaves."""
+        effects: list[Effect] = []
+        queue = self._queues.get(text.remote, deque())
+        while queue and queue[0].is_over:
+            queue.popleft()
+            effects += queue[0].begin_late(agent, binding, now) if queue else []
+        if not queue:
+            self._queues.pop(text.remote, None)
+        return effects
+
+    def cut(self, now: float) -> list[Effect]:
+        """The own address is gone, and with it every answer."""
+        texts = [text for queue in self._queues.values() for text in queue]
+        self._queues.clear()
+        return [effect for text in texts for effect in text.cut(now)]
 
 
 def received(transaction: ServerTransaction, agent: Agent, now: float) -> list[Effect]:

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from imsphone.errors import ParseError, StateError
-from imsphone.events import Deregistered, Event, NetworkChanged, Registered, RegistrationFailed, Violated
+from imsphone.events import Deregistered, Event, FlowLost, NetworkChanged, Registered, RegistrationFailed, Violated
 from imsphone.ims import emergency, reception
 from imsphone.ims.agent import UNDERSTOOD, Agent, Binding
 from imsphone.ims.called import IncomingCall
@@ -25,12 +25,13 @@ from imsphone.ims.calling import OutgoingCall
 from imsphone.ims.identity import Identity
 from imsphone.ims.keepalive import KeepAlive
 from imsphone.ims.negotiation import formats_for
+from imsphone.ims.outbound import Outbound, Way
 from imsphone.ims.reginfo import Sighting
 from imsphone.ims.registration import Registration
 from imsphone.ims.restoration import asks_for_registration
 from imsphone.ims.session import Session
 from imsphone.ims.target import target_of
-from imsphone.ims.text import OutgoingText, received
+from imsphone.ims.text import Outbox, OutgoingText, received
 from imsphone.ims.watch import Watch
 from imsphone.machine import Ask, Effect, Flow, Ids, OpenMedia, Tell
 from imsphone.profile import Profile, Secret
@@ -56,16 +57,16 @@ class Ue:
         profile = emergency.profile_of(profile)
         self._agent = Agent(profile, identity, ids, password)
         self._transactions = self._agent.transactions
-        self._registration = Registration(self._agent, self._is_wanted)
+        self._flows = Outbound(self._agent, self._is_wanted, self._follow)
         self._watch = Watch(self._agent, self._seen)
-        self._keepalive = KeepAlive(self._agent, self._broken)
         self._calls: dict[str, Session] = {}
+        self._outbox = Outbox()
         self._leave_at: float | None = None  # deregistration waits for the calls to end, until then
 
     @property
     def is_registered(self) -> bool:
         """Whether the network holds our contact."""
-        return self._registration.binding is not None
+        return self._flows.binding is not None
 
     @property
     def calls(self) -> Mapping[str, Session]:
@@ -75,7 +76,7 @@ class Ue:
     @property
     def way(self) -> Flow | None:
         """The way to the P-CSCF, None where none was found so far."""
-        return self._registration.way
+        return self._flows.best.registration.way
 
     # What the user does -----------------------------------------------------------------------------------------------
 
@@ -84,18 +85,18 @@ class Ue:
 
         Raises StateError while a registration is under way.
         """
-        return self._follow(self._registration.register(now), now)
+        return self._flows.register(now)
 
     def deregister(self, now: float, *, everywhere: bool = False) -> list[Effect]:
         """Ends all calls, then takes our contact out of the network, or the contacts of all devices of the user.
 
         Raises StateError where there is none.
         """
-        self._registration.leaves_everywhere = everywhere
+        self._flows.best.registration.leaves_everywhere = everywhere
         self._watch.stop()
-        self._keepalive.stop()
-        if self._registration.state == "idle" or self._leave_at is not None:
-            return self._follow(self._registration.deregister(now), now)
+        self._flows.stop()
+        if self._flows.is_idle or self._leave_at is not None:
+            return self._flows.deregister(now)
         # TS 24.229 5.1.1.6.1: all dialogs are released before; a silent far end does not hold us for ever
         effects = [effect for key in list(self._calls) for effect in self.hangup(key, now)]
         self._leave_at = now + 2 * self._agent.timers.t1_s
@@ -109,12 +110,13 @@ class Ue:
         way, is_leaving = self.way, self._leave_at is not None
         self._transactions.drop()
         self._watch.stop()
-        self._keepalive.stop()
+        self._flows.stop()
         effects: list[Effect] = [Tell(NetworkChanged(at=now, was=way.local.host if way else ""))]
         for call in self._calls.values():
             effects += call.cut(now, "the own address changed")
+        effects += self._outbox.cut(now)
         self._leave_at = None
-        return effects + self._follow(self._registration.moved(now, is_leaving=is_leaving), now)
+        return effects + self._flows.moved(now, is_leaving=is_leaving)
 
     def call(self, target: str, now: float, *, identity: str | None = None) -> tuple[str, list[Effect]]:
         """Calls a number, a user of the home domain or an address; gives the call's key.
@@ -123,28 +125,29 @@ class Ue:
         phone is not registered, that identity is not ours, or the call is for emergency services (an emergency phone:
         for anything else), ParseError where `target` is nothing to call.
         """
-        binding, uri = self._meant(target)
+        agent, (binding, uri) = self._flows.best.agent, self._meant(target)
         if identity is not None and identity not in binding.impus:  # 5.1.1.2.1 c: what is not listed is barred
             raise StateError(f"{identity} is not ours to call as: the network lets us be {', '.join(binding.impus)}")
-        call = OutgoingCall(self._agent, binding, self._agent.ids.tag(), uri, identity or binding.impu)
+        call = OutgoingCall(agent, binding, agent.ids.tag(), uri, identity or binding.impu)
         self._keep(call)
         return call.key, call.begin()
 
     def text(self, target: str, body: str, now: float) -> tuple[str, list[Effect]]:
         """Sends a text to a number, a user of the home domain or an address; gives the text's key.
 
+        It leaves once there is no other under way to the same address (RFC 3428 8).
         Raises StateError where the phone is not registered or this is for emergency services, ParseError where `target`
         is nothing to write to, and TextTooLong where `body` needs more than one MESSAGE may have.
         """
         if self._agent.profile.emergency:
             raise StateError("an emergency phone calls, and writes to nobody")
-        binding, uri = self._meant(target)
-        text = OutgoingText(self._agent, binding, self._agent.ids.tag(), uri, body)
-        return text.key, text.begin(now)
+        agent, (binding, uri) = self._flows.best.agent, self._meant(target)
+        text = OutgoingText(agent, binding, agent.ids.tag(), uri, body)
+        return text.key, self._outbox.add(text, now)
 
     def _meant(self, target: str) -> tuple[Binding, Uri]:
         """The registration to go by, and whom a user means: emergency services by an emergency phone alone."""
-        is_sos, binding = self._agent.profile.emergency, self._registration.binding
+        is_sos, binding = self._agent.profile.emergency, self._flows.binding
         if not is_sos:
             emergency.expect_none(target)
         if binding is None:
@@ -182,37 +185,35 @@ class Ue:
     @property
     def deadline(self) -> float | None:
         """The earliest of all alarms."""
-        times = [self._transactions.deadline, self._registration.deadline, self._leave_at]
-        times += (self._watch.deadline, self._keepalive.deadline)
+        times = [self._transactions.deadline, self._watch.deadline, self._leave_at, *self._flows.deadlines]
         for call in self._calls.values():
             times += (call.deadline, call.forget_at)
         return min((at for at in times if at is not None), default=None)
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
         """A datagram, or one message of a stream."""
-        self._agent.security.heard(flow)
+        self._flows.came(flow)
         if is_stun(data):
-            self._keepalive.heard(data, flow, now)
+            self._flows.heard(data, flow, now)
             return []
         return self._route(self._transactions.receive(data, flow, now), now)
 
     def answer(self, ask: Ask, result: Any, now: float) -> list[Effect]:
         """The world's answer to a question of ours."""
         if not isinstance(ask.question, OpenMedia):
-            return self._follow(self._route(self._registration.answer(ask, result, now), now), now)
+            return self._flows.answer(ask, result, now)
         call = self._calls.get(ask.about)
         return call.opened(result, now) if isinstance(call, OutgoingCall | IncomingCall) else []
 
     def lost(self, flow: Flow, now: float) -> list[Effect]:
         """A flow carries nothing any more."""
-        self._agent.security.lost(flow)
-        return self._route(self._transactions.lost(flow, now), now) + self._keepalive.lost(flow, now)
+        self._flows.closed(flow)
+        return self._route(self._transactions.lost(flow, now), now) + self._flows.lost(flow, now)
 
     def tick(self, now: float) -> list[Effect]:
         """The deadline has come."""
         effects = self._route(self._transactions.tick(now), now)
-        effects += self._follow(self._registration.tick(now), now)
-        effects += self._watch.tick(now) + self._keepalive.tick(now)
+        effects += self._flows.tick(now) + self._watch.tick(now)
         for key, call in list(self._calls.items()):
             effects += call.tick(now)
             if call.forget_at is not None and now >= call.forget_at:
@@ -245,17 +246,22 @@ class Ue:
                 return []
             if isinstance(event, ResponseArrived):
                 effects = owner.responded(event.response, event.transaction, now)
-                if asks_for_registration(event.response, self._registration.binding):
-                    effects += self._registration.forgotten(now)
-                return self._follow(effects, now)
-            return self._follow(owner.failed(event.transaction, event.cause, now), now)
+                if event.response.status == 504:
+                    way = self._flows.at(event.transaction.flow)
+                    if asks_for_registration(event.response, way.registration.binding):
+                        effects += self._flows.broken(way, now)
+            else:
+                effects = owner.failed(event.transaction, event.cause, now)
+            if isinstance(owner, OutgoingText):
+                effects += self._outbox.follow(owner, self._flows.best.agent, self._flows.binding, now)
+            return self._flows.told(self._flows.of(owner), effects, now) if isinstance(owner, Registration) else effects
         except ParseError as error:
             what = f"a message that cannot be read: {error}"
             return [Tell(Violated(at=now, what=what, clause="RFC 3261 7.3", did="dropped"))]
 
     def _request(self, arrived: RequestArrived, now: float) -> list[Effect]:
         request, transaction = arrived.request, arrived.transaction
-        if broken := self._agent.unprotected(arrived.flow):
+        if broken := self._flows.unprotected(arrived.flow):
             what, source = f"a {request.method} outside of {broken[0]}", str(arrived.flow.remote)
             told = Violated(at=now, what=what, clause=broken[1], did="answered 403", source=source)
             return [*self._answer(transaction, 403, now), Tell(told)]
@@ -272,7 +278,7 @@ class Ue:
                 if call is None or leg is None:
                     return self._answer(transaction, 481, now)  # RFC 3261 12.2.2
                 return self._unsupported(transaction, now) or call.requested(request, transaction, leg, now)
-            return self._outside(request, transaction, now)
+            return self._outside(request, transaction, self._flows.at(arrived.flow), now)
         except ParseError as error:
             fault_told = Violated(
                 at=now,
@@ -292,9 +298,9 @@ class Ue:
         told = call.cancelled(now, reason_text(arrived.request.headers.get("Reason") or ""))
         return [*self._transactions.respond(arrived.transaction, response, now), *told]
 
-    def _outside(self, request: Request, transaction: ServerTransaction, now: float) -> list[Effect]:
+    def _outside(self, request: Request, transaction: ServerTransaction, way: Way, now: float) -> list[Effect]:
         """A request outside any dialog."""
-        binding = self._registration.binding
+        binding = way.registration.binding
         active = [call for call in self._calls.values() if call.state != "ended"]
         status = reception.examine(request, self._agent, binding, active)
         if status in (200, 486) and (refused := self._unsupported(transaction, now)):  # RFC 3261 8.2: in this order
@@ -304,8 +310,10 @@ class Ue:
         if status != 200 or binding is None:
             return self._answer(transaction, status, now)
         if request.method == "MESSAGE":
-            return received(transaction, self._agent, now)
-        call = IncomingCall(self._agent, binding, self._agent.ids.tag(), transaction)
+            if self._transactions.is_merged(transaction):
+                return self._answer(transaction, 482, now)
+            return received(transaction, way.agent, now)
+        call = IncomingCall(way.agent, binding, way.agent.ids.tag(), transaction)
         transaction.mark = call
         self._keep(call)
         return call.begin(now)
@@ -337,23 +345,26 @@ class Ue:
         """Begins to watch once we are registered anew, and stops where the registration ends."""
         for effect in effects:
             event = effect.event if isinstance(effect, Tell) else None
-            if isinstance(event, Deregistered | RegistrationFailed) and self._registration.binding is None:
+            if not isinstance(event, Registered | Deregistered | RegistrationFailed | FlowLost):
+                continue
+            agent, binding = self._flows.best.agent, self._flows.binding
+            if isinstance(event, Deregistered | RegistrationFailed) and binding is None:
                 self._watch.stop()
-            elif isinstance(event, Registered) and self._registration.binding is not None:
-                self._keepalive.start(self._registration.binding, now)
-                (self._watch.go_on if event.is_refresh else self._watch.start)(self._registration.binding, now)
+            elif isinstance(event, Registered) and binding is not None:
+                if event.is_refresh:
+                    self._watch.go_on(binding, now)
+                else:
+                    self._watch.start(agent, binding, now)
+            elif isinstance(event, FlowLost) and binding is not None:
+                self._watch.leave(agent, binding, now)
         return effects
-
-    def _broken(self, now: float) -> list[Effect]:
-        """Nothing answers on the way to the P-CSCF, or it has forgotten us."""
-        return self._follow(self._registration.forgotten(now), now)
 
     def _seen(self, sighting: Sighting, now: float) -> list[Effect]:
         """A NOTIFY spoke of our own contact."""
         effects: list[Effect] = []
         if sighting.fate == "gone" and sighting.event == "rejected":  # TS 24.229 5.1.1.7: all dialogs are released
             effects += [effect for key in list(self._calls) for effect in self.hangup(key, now)]
-        return effects + self._follow(self._registration.seen(sighting, now), now)
+        return effects + self._flows.seen(sighting, now)
 
     def _leave(self, now: float) -> list[Effect]:
         """Deregisters once the calls have ended, or have been waited for long enough."""
@@ -362,6 +373,4 @@ class Ue:
         if now < self._leave_at and not all(call.is_settled for call in self._calls.values()):
             return []
         self._leave_at = None
-        if self._registration.state == "idle":
-            return []
-        return self._follow(self._registration.deregister(now), now)
+        return [] if self._flows.is_idle else self._flows.deregister(now)

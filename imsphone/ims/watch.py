@@ -58,10 +58,11 @@ class Watch:
 
     # Inputs -----------------------------------------------------------------------------------------------------------
 
-    def start(self, binding: Binding, now: float) -> None:
+    def start(self, agent: Agent, binding: Binding, now: float) -> None:
         """We are registered: ask to be told (TS 24.229 5.1.1.3), unless the user leaves in the same breath."""
-        if not self._agent.profile.reg_event:
+        if not agent.profile.reg_event:
             return
+        self._agent = agent
         self._binding, self._subscription = binding, None
         self._failures = 0
         self._expires_s = _EXPIRES_S
@@ -69,8 +70,13 @@ class Watch:
 
     def go_on(self, binding: Binding, now: float) -> None:
         """The registration was refreshed: the way to the P-CSCF may be another (IPsec)."""
-        if self._binding is not None:
+        if self._binding is not None and self._binding.flow.remote.host == binding.flow.remote.host:
             self._binding = binding
+
+    def leave(self, agent: Agent, binding: Binding, now: float) -> None:
+        """A flow is lost: where it was ours, by this one anew."""
+        if self._binding is not None and agent is not self._agent:
+            self.start(agent, binding, now)
 
     def stop(self) -> None:
         """We are not: ask for nothing more. The last NOTIFY still finds the subscription."""
@@ -211,9 +217,10 @@ class Watch:
             clause, did = "RFC 3680 5", "kept what was known"
             return [Tell(Violated(at=now, what=f"a NOTIFY without {error.expected}", clause=clause, did=did))]
         if not self._known.apply(document):
-            return self._again(now)  # RFC 3680 5.1: fetch the full state
+            return self._again(now)  # RFC 3680 5.2: fetch the full state
         is_own = self._agent.is_own_contact
         self._agent.gruus.seen(self._known.gruus(is_own))
+        self._agent.gruus.ended(self._known.ended())
         told = RegistrationSeen(at=now, identities=self._known.as_json(is_own))
         sighting = self._known.sighting(is_own)
         return [Tell(told), *(self._seen(sighting, now) if sighting is not None and self._binding else [])]

@@ -47,6 +47,7 @@ _HOSTS: Final = {
     "far-end": (50, 5060),
     "dns": (53, 5053),
 }
+_SECOND: Final = {"p-cscf-2": (11, 5060)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Network:
 
     `accounts` are its subscribers; without them alice, bob (AKA) and softphone1 (Digest) are. `media_link` stands
     between every phone and the far end's sound, `access_link` between every phone and the P-CSCF, both ways. `security`
-    and `suites` say what the P-CSCF can do of IPsec and whether it insists.
+    and `suites` say what the P-CSCF can do of IPsec and whether it insists. A second P-CSCF is there if asked for.
     """
 
     def __init__(
@@ -112,10 +113,12 @@ class Network:
         access_link: Link | None = None,
         security: Security = "offered",
         suites: tuple[Suite, ...] = SUITES,
+        has_second_pcscf: bool = False,
     ) -> None:
         self.realm = realm
         stem = base if ":" in base else f"{base}."
-        self.addresses = {name: Address(f"{stem}{last}", port) for name, (last, port) in _HOSTS.items()}
+        hosts = _HOSTS | _SECOND if has_second_pcscf else _HOSTS
+        self.addresses = {name: Address(f"{stem}{last}", port) for name, (last, port) in hosts.items()}
         self._seed = seed
         at = self.addresses
         self.secure = Address(at["p-cscf"].host, 5061)
@@ -123,19 +126,24 @@ class Network:
         server = f"sip:{at['s-cscf']}"
         services = {f"sip:{name}@{realm}": f"sip:{at['far-end']}" for name in SERVICES}
         self.hss = Hss(at["hss"], f"hss.{realm}", realm, (), self.ids("hss"), services)
-        self.pcscf = PCscf(
-            at["p-cscf"],
-            realm,
-            at["i-cscf"],
-            core,
-            self.ids("p-cscf"),
-            is_strict=is_strict,
-            keep_s=keep_s,
-            security=security,
-            suites=suites,
-            psap=at["far-end"],
-            secure=self.secure,
-        )
+        pcscfs = {
+            name: PCscf(
+                at[name],
+                realm,
+                at["i-cscf"],
+                core,
+                self.ids(name),
+                is_strict=is_strict,
+                keep_s=keep_s,
+                security=security,
+                suites=suites,
+                psap=at["far-end"],
+                secure=self.secure if name == "p-cscf" else None,
+            )
+            for name in ("p-cscf", *(_SECOND if has_second_pcscf else ()))
+        }
+        self.pcscf = pcscfs["p-cscf"]
+        self.second_pcscf = pcscfs.get("p-cscf-2")
         self._gate: Machine = self.pcscf
         if access_link is not None:
             self._gate = Access(self.pcscf, access_link, core)
@@ -151,7 +159,9 @@ class Network:
     @property
     def nodes(self) -> dict[str, Machine]:
         """The machines by name, as the world is to run them."""
+        second = {} if self.second_pcscf is None else {"p-cscf-2": self.second_pcscf}
         return {
+            **second,
             "p-cscf": self._gate,
             "i-cscf": self.icscf,
             "s-cscf": self.scscf,
@@ -191,11 +201,15 @@ class Network:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Whom the certificate of the P-CSCF speaks for (RFC 5922 4): the domain, its host, its address."""
-        return self.realm, f"sip:{self.realm}", f"pcscf.{self.realm}", self.secure.host
+        """Whom the certificate of the P-CSCF speaks for: domain and host, DNS and sip: (RFC 5922 7.1); its address."""
+        hosts = self.realm, f"pcscf.{self.realm}"
+        return *hosts, *(f"sip:{host}" for host in hosts), self.secure.host
 
     def profile(self, name: str) -> dict[str, Any]:
-        """What `imsphone.profile.Profile` has to know of this account, its secrets excepted."""
+        """What `imsphone.profile.Profile` has to know of this account, its secrets excepted.
+
+        Without keep-alives: in a world nothing goes down but what a test takes down.
+        """
         account = self.accounts[name]
         fields: dict[str, Any] = {
             "name": name,
@@ -204,6 +218,7 @@ class Network:
             "home_domain": self.realm,
             "pcscf": str(self.addresses["p-cscf"]),
             "auth": "aka" if account.password is None else "digest",
+            "keep_alive_s": 0,
         }
         if account.imsi is not None:
             fields["imsi"] = account.imsi
@@ -213,7 +228,7 @@ class Network:
         """Put all nodes into a world, under their names."""
         for name, machine in self.nodes.items():
             world.attach(name, machine, self.held(name), media=name)
-        world.names[self.realm] = [self.addresses["p-cscf"]]
+        world.names[self.realm] = [at for name, at in self.addresses.items() if name.startswith("p-cscf")]
 
     def _usual_accounts(self) -> tuple[Account, ...]:
         return self.sim("alice", 1), self.sim("bob", 2), self.softphone("softphone1")

@@ -164,6 +164,27 @@ class Node:
             effects += sent
         return effects
 
+    def forward_in_turn(
+        self, transaction: ServerTransaction, devices: list[list[tuple[Request, Flow]]], now: float
+    ) -> list[Effect]:
+        """The same to several devices, each by one of its flows after the other (RFC 5626 5.3)."""
+        effects = self.forward(transaction, [flows[0] for flows in devices], now)
+        if isinstance(transaction.mark, Forwarding):
+            transaction.mark.spares = {
+                branch: flows[1:] for branch, flows in zip(transaction.mark.branches, devices, strict=False)
+            }
+        return effects
+
+    def _turn(
+        self, forwarding: Forwarding, spares: list[tuple[Request, Flow]], now: float, effects: list[Effect]
+    ) -> list[Effect]:
+        """A flow did not get through: on by the next."""
+        request, flow = spares[0]
+        branch, sent = self.transactions.request(request, flow, now, forwarding)
+        forwarding.spares[branch] = spares[1:]
+        self._start_timer_c(forwarding, branch, now)
+        return effects + sent
+
     def relay(
         self, request: Request, transaction: ServerTransaction, now: float, edit: Edit | None = None
     ) -> list[Effect]:
@@ -295,6 +316,8 @@ class Node:
         if response.status >= 300:
             if response.status >= 600:
                 effects += self._call_off(forwarding, now, 'SIP;cause=600;text="Refused elsewhere"')
+            if spares := forwarding.spare(branch, response.status):
+                return self._turn(forwarding, spares, now, effects)
             best = forwarding.collect(response)
             return effects + (self._upstream(forwarding, best, now) if best is not None else [])
         effects = self._upstream(forwarding, response, now)
@@ -320,6 +343,8 @@ class Node:
         if not isinstance(forwarding, Forwarding):
             return self.own_answered(event.transaction, None, now)
         status = 408 if event.cause == "timeout" else 503
+        if spares := forwarding.spare(event.transaction, status):
+            return self._turn(forwarding, spares, now, [])
         best = forwarding.collect(forwarding.server.request.answer(status, tag=self.ids.tag()))
         return [] if best is None else self._upstream(forwarding, best, now)
 

@@ -31,7 +31,7 @@ from imsphone.lab.binding import Binding, Bindings, source
 from imsphone.lab.dialogs import Dialogs
 from imsphone.lab.node import Node
 from imsphone.lab.proxy import Edit
-from imsphone.lab.security import Agreements
+from imsphone.lab.security import Agreement, Agreements
 from imsphone.lab.subscriber import canonical_impu
 from imsphone.machine import Address, Effect, Flow, Ids, Send
 from imsphone.sip import stun
@@ -174,22 +174,24 @@ class PCscf(Node):
         if self._security == "required" and OPTION_TAG not in request.require:
             return self.respond(transaction, 421, now, Require=OPTION_TAG)  # RFC 3329 2.3.1
         if agreement is not None and not self.agreements.is_kept(agreement, request):
-            return self.respond(transaction, 494, now)  # 5.2.2.2
+            return self._want_agreement(transaction, agreement, now)  # 5.2.2.2
         offer = self.agreements.offer(request) if OPTION_TAG in request.require else None
         if offer is None and OPTION_TAG in request.require:
-            return self.respond(transaction, 494, now)
+            return self._want_agreement(transaction, None, now)
         at = self._source(request, flow)
         way = flow if agreement is None else Flow(flow.transport, self.agreements.server, at)
         impu = canonical_impu(request.to.uri)
         contacts = request.contacts
         contact = contacts[0].uri if contacts else None
+        reg_id = contacts[0].params.get("reg-id") if contacts else None
         token = contact and self.bindings.token_of(at, impu, contact)
         if token is None:
             token = self.ids.tag()
         for name in ("Route", "Path", *_NOT_FROM_A_PHONE):
             request.headers.remove(name)
         border.take_agreement_out(request)
-        request.headers.add("Path", f"<sip:{token}@{self.address};lr>")  # 5.2.2.1 step 1
+        outbound = ";ob" if reg_id and "outbound" in request.supported else ""  # RFC 5626 5.1
+        request.headers.add("Path", f"<sip:{token}@{self.address};lr{outbound}>")  # 5.2.2.1 step 1
         request.headers.add("Require", "path")  # step 2
         request.headers.add("P-Charging-Vector", self._charging())
         request.headers.add("P-Visited-Network-ID", f'"{self.realm}"')
@@ -204,13 +206,17 @@ class PCscf(Node):
                 border.strip_keys(response)
             elif response.status == 200:
                 self._grant_keep(response)
-                expires_s = self._registered(response, way, at, token, impu, contact, then)
+                expires_s = self._registered(response, way, at, token, impu, contact, reg_id, then)
                 if agreement is not None:
                     effects = self.agreements.accept(agreement, expires_s, then)
                 response.headers.remove("P-Charging-Vector")
             return effects
 
         return self.forward(transaction, [(request, self._entry)], now, edit)
+
+    def _want_agreement(self, transaction: ServerTransaction, agreement: Agreement | None, now: float) -> list[Effect]:
+        """494, with what there is to agree on (RFC 3329 2.3.1)."""
+        return self.respond(transaction, 494, now, Security_Server=self.agreements.listed(agreement))
 
     def _grant_keep(self, response: Response) -> None:
         """The phone's Via offers to keep the way alive: yes, this often (RFC 6223 4.4)."""
@@ -234,11 +240,20 @@ class PCscf(Node):
         request.headers.set("Authorization", Challenge(credentials[0].scheme, params).print(bare=_BARE))
 
     def _registered(
-        self, response: Response, flow: Flow, at: Address, token: str, impu: str, contact: Uri | None, now: float
+        self,
+        response: Response,
+        flow: Flow,
+        at: Address,
+        token: str,
+        impu: str,
+        contact: Uri | None,
+        reg_id: str | None,
+        now: float,
     ) -> int:
         """5.2.2.1 at the 200: store what later requests are checked against. Gives how long it is good for."""
         try:
-            ours = [bound for bound in response.contacts if contact is not None and bound.uri.matches(contact)]
+            held = [bound for bound in response.contacts if bound.params.get("reg-id", reg_id) == reg_id]
+            ours = [bound for bound in held if contact is not None and bound.uri.matches(contact)]
             expires_s = int(ours[0].params.get("expires") or response.headers.get("Expires") or 0) if ours else 0
             if contact is None or expires_s <= 0:
                 self._deregistered(response, token, at, contact)
@@ -264,6 +279,9 @@ class PCscf(Node):
         bindings = self.bindings.at(self._source(request, flow))
         if not bindings:
             return self.respond(transaction, 403, now, "Register First")
+        agreement = self.agreements.of(flow)
+        if agreement and OPTION_TAG in request.require and not self.agreements.is_kept(agreement, request):
+            return self._want_agreement(transaction, agreement, now)
         self.pop_own_route(request)
         if request.method == "OPTIONS" and self.is_own(request.target):
             return self.respond(transaction, 200, now)
@@ -320,7 +338,8 @@ class PCscf(Node):
             return self._onward(request, transaction, self._way(request, own), now)
         binding = self.bindings.get(own.user)
         if binding is None:
-            return self.respond(transaction, 480, now)  # the core believes what has ended here meanwhile
+            status = 430 if "ob" in own.params else 480  # the core believes what has ended here meanwhile
+            return self.respond(transaction, status, now)
         if border.is_private(request):
             request.headers.remove("P-Asserted-Identity")
         self._stay(request, binding, is_from_core=True)

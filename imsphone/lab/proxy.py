@@ -13,15 +13,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from imsphone.machine import Effect
+from imsphone.machine import Effect, Flow
 from imsphone.sip.client import ClientTransaction
-from imsphone.sip.message import Response
+from imsphone.sip.message import Request, Response
 from imsphone.sip.server import ServerTransaction
 
 Edit = Callable[[Response, float], list[Effect]]
 
 # Within the 4xx these say what the caller can do about it (RFC 3261 16.7 step 6).
 _HELPFUL: Final = (401, 407, 415, 420, 484)
+
+
+_NOT_THROUGH: Final = (408, 430, 503)
 
 
 def _rank(response: Response) -> tuple[int, int]:
@@ -35,17 +38,23 @@ class Forwarding:
     `edit` changes a response in place on its way upstream and may give effects of its own.
     """
 
-    __slots__ = ("_finals", "branches", "edit", "server")
+    __slots__ = ("_finals", "branches", "edit", "server", "spares")
 
     def __init__(self, server: ServerTransaction, edit: Edit | None = None) -> None:
         self.server = server
         self.edit = edit
         self.branches: dict[ClientTransaction, float] = {}  # and when Timer C of each fires
+        self.spares: dict[ClientTransaction, list[tuple[Request, Flow]]] = {}  # other flows to the same device
         self._finals: list[Response] = []
 
     def waiting(self) -> list[ClientTransaction]:
         """The branches without a final answer so far."""
         return [branch for branch in self.branches if branch.is_waiting]
+
+    def spare(self, branch: ClientTransaction, status: int) -> list[tuple[Request, Flow]]:
+        """The other ways to where `branch` did not get through (RFC 5626 5.3), each to be tried once."""
+        spares = self.spares.pop(branch, [])
+        return [] if self.server.is_answered or branch.is_cancelled or status not in _NOT_THROUGH else spares
 
     def collect(self, response: Response) -> Response | None:
         """Takes a final answer other than 2xx; gives the one to send upstream once no branch is open."""

@@ -48,8 +48,8 @@ def document(
 
 
 def _contact(entry: ElementTree.Element, bound: Bound, impu: str, **attributes: str) -> ElementTree.Element:
-    uri = str(bound.contact.uri)
-    contact = ElementTree.SubElement(entry, "contact", {"id": _id(impu + uri), **attributes})
+    uri, flow = str(bound.contact.uri), bound.contact.params.get("reg-id", "")
+    contact = ElementTree.SubElement(entry, "contact", {"id": _id(f"{impu}{uri}{flow}"), **attributes})
     ElementTree.SubElement(contact, "uri").text = uri
     return contact
 

@@ -108,12 +108,12 @@ class Registrar:
         self._set_alarm(registration)
         return [old for old in replaced if not old.contact.uri.matches(bound.contact.uri)]
 
-    def unbind(self, registration: Registration, contact: Uri | None, impi: str) -> list[Bound]:
-        """A contact goes; None: all of this private identity (`Contact: *`). Gives what went."""
+    def unbind(self, registration: Registration, contact: NameAddr | None, impi: str) -> list[Bound]:
+        """A contact goes, one flow of it; None: all of this private identity (`Contact: *`). Gives what went."""
         gone = [
             bound
             for bound in registration.bound
-            if bound.impi == impi and (contact is None or bound.contact.uri.matches(contact))
+            if bound.impi == impi and (contact is None or _is_same(bound.contact, contact))
         ]
         registration.bound = [bound for bound in registration.bound if bound not in gone]
         self._set_alarm(registration)
@@ -154,12 +154,18 @@ class Registrar:
 
 
 def _is_replaced(old: Bound, contact: NameAddr, impi: str) -> bool:
-    """The same address, or the same device at another one: same private identity and instance, no reg-id.
+    """The same address, or the same device at another one: same private identity and instance, no other reg-id.
 
-    An emergency registration stands beside the device's other one (5.4.8.2).
+    An emergency registration stands beside the device's other one (5.4.8.2), a flow beside the others (RFC 5626 6).
     """
     is_same_device = old.contact.params.get("+sip.instance") == contact.params.get("+sip.instance")
     is_same_kind = is_contact(old.contact.uri) == is_contact(contact.uri)
-    if is_same_device and is_same_kind and old.impi == impi and "reg-id" not in contact.params:
+    reg_id = contact.params.get("reg-id")
+    if is_same_device and is_same_kind and old.impi == impi and reg_id in (None, old.contact.params.get("reg-id")):
         return True
-    return old.contact.uri.matches(contact.uri)
+    return _is_same(old.contact, contact)
+
+
+def _is_same(one: NameAddr, other: NameAddr) -> bool:
+    """Whether two contacts are one, by their address and their flow."""
+    return one.uri.matches(other.uri) and one.params.get("reg-id") == other.params.get("reg-id")

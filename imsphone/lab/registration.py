@@ -19,7 +19,7 @@ from imsphone.lab import cx, diameter
 from imsphone.lab.authentication import MOST_REFUSALS, Authentication, Authentications, Manner
 from imsphone.lab.cx import Cx
 from imsphone.lab.diameter import Message
-from imsphone.lab.gruu import Gruus
+from imsphone.lab.gruu import INSTANCE, Gruus
 from imsphone.lab.notifier import Notifier
 from imsphone.lab.registrar import Bound, Registrar, Registration
 from imsphone.lab.subscriber import Profile, canonical_impu, impi_of
@@ -36,11 +36,15 @@ _UNDERSTOOD: Final = frozenset(("path",))
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How long a registration may last, whether each refresh has to prove itself again, and how that is asked for."""
+    """How long a registration may last, whether each refresh has to prove itself again, and how that is asked for.
+
+    `does_outbound`: whether a device may have several flows (RFC 5626).
+    """
 
     min_expires_s: int = 60
     max_expires_s: int = 600_000
     is_every_refresh_challenged: bool = True
+    does_outbound: bool = True
     manner: Manner = field(default_factory=Manner)
 
 
@@ -120,6 +124,8 @@ class Registering:
         fault = examine_require(request, _UNDERSTOOD)
         if fault is not None:
             return server.respond(transaction, 420, now, Unsupported=fault.headers[0][1])
+        if self._is_flow(request) and "ob" not in request.paths[0].uri.params:
+            return server.respond(transaction, 439, now, "First Hop Lacks Outbound Support")  # RFC 5626 6
         request.headers.get_all("Path")  # what cannot be read is refused now, not after the HSS has been asked
         credentials = next(iter(request.credentials()), None)
         impi = (credentials.get("username") if credentials else "") or impi_of(request.to.uri)
@@ -248,7 +254,7 @@ class Registering:
         elif registration is None:
             return server.respond(transaction, 200, now)  # nothing to take away, nothing to tell
         else:
-            gone = [one for contact in contacts for one in self.registrar.unbind(registration, contact.uri, impi)]
+            gone = [one for contact in contacts for one in self.registrar.unbind(registration, contact, impi)]
             if request.is_contact_star:
                 gone += self.registrar.unbind(registration, None, impi)
             effects = server.notifier.changed(registration, now, "registered", gone, "unregistered")
@@ -285,10 +291,11 @@ class Registering:
         for contact in request.contacts:
             asked_s = min(self._asked_s(contact, request), self._terms.max_expires_s)
             if asked_s:
-                bound = Bound(_without_expires(contact), path, about.impi, now + asked_s, *order)
+                kept = _without(contact, "expires", *(() if self._is_flow(request) else ("reg-id",)))
+                bound = Bound(kept, path, about.impi, now + asked_s, *order)
                 replaced += self.registrar.bind(registration, bound)
             else:
-                self.registrar.unbind(registration, contact.uri, about.impi)
+                self.registrar.unbind(registration, contact, about.impi)
         accepted = self._accept(request, transaction, registration, now)
         return accepted + self._server.notifier.changed(registration, now, "registered", replaced, "unregistered")
 
@@ -322,6 +329,8 @@ class Registering:
         for path in request.headers.get_all("Path"):
             add("Path", path)
         add("Service-Route", self._server.service_route)
+        if self._is_flow(request):
+            add("Require", "outbound")
         for impu in registration.associated():
             add("P-Associated-URI", f"<{impu}>")
         impu = canonical_impu(request.to.uri)
@@ -330,6 +339,12 @@ class Registering:
             gruus = self._server.gruus.of(impu, bound) if wants_gruu else None
             add("Contact", bound.header(now, gruus))
         return self._server.send_response(transaction, response, now)
+
+    def _is_flow(self, request: Request) -> bool:
+        """Whether this is one of several flows of a device (RFC 5626 6)."""
+        if not self._terms.does_outbound or "outbound" not in request.supported or not request.paths:
+            return False
+        return any({"reg-id", INSTANCE} <= contact.params.keys() for contact in request.contacts)
 
     @staticmethod
     def _asked_s(contact: NameAddr, request: Request) -> int:
@@ -344,5 +359,5 @@ class Registering:
         return self._server.cx.ask(cx.SERVER_ASSIGNMENT, question, None, now)
 
 
-def _without_expires(contact: NameAddr) -> NameAddr:
-    return contact._replace(params={name: value for name, value in contact.params.items() if name != "expires"})
+def _without(contact: NameAddr, *names: str) -> NameAddr:
+    return contact._replace(params={name: value for name, value in contact.params.items() if name not in names})

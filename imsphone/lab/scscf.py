@@ -18,7 +18,7 @@ from typing import Final
 from imsphone.lab import cx, diameter
 from imsphone.lab.cx import CxAnswered, CxRequested
 from imsphone.lab.emergency import is_contact
-from imsphone.lab.gruu import Gruus
+from imsphone.lab.gruu import INSTANCE, Gruus
 from imsphone.lab.icscf import CxNode
 from imsphone.lab.notifier import Notifier
 from imsphone.lab.registrar import Registration
@@ -159,6 +159,8 @@ class SCscf(CxNode):
                 return self.respond(transaction, 489, now, Allow_Events="reg")
             self.record_route(request)
             return self.notifier.subscribe(request, transaction, registration, now)
+        if request.method == "OPTIONS" and target.host == self.realm and not target.user:  # RFC 3261 11: meant for us
+            return self.respond(transaction, 200, now)
         if target.scheme == "sip" and target.host != self.realm:
             return self.respond(transaction, 404, now, "No Way to That Domain")
         if len(asserted) == 1 and asserted[0].uri.scheme == "sip":
@@ -210,8 +212,8 @@ class SCscf(CxNode):
         called = f"<{request.uri}>"
         self.record_route(request)
         self.count_hop(request)
-        onward = []
-        for bound in registration.bound:
+        onward: dict[str, list[tuple[Request, Flow]]] = {}
+        for bound in reversed(registration.bound):  # of a device's flows the newest first
             if is_contact(bound.contact.uri) or (named is not None and not self.gruus.leads_to(named, bound)):
                 continue
             copy = request.copy()
@@ -221,7 +223,9 @@ class SCscf(CxNode):
                 copy.headers.prepend("Route", route)
             target = self.next_hop(copy)
             if target is not None:
-                onward.append((copy, target))
+                device = f"{bound.impi} {bound.contact.params.get(INSTANCE)}"
+                is_flow = "reg-id" in bound.contact.params
+                onward.setdefault(device if is_flow else str(bound.contact.uri), []).append((copy, target))
         if not onward:
             return self.respond(transaction, 480, now)
-        return self.forward(transaction, onward, now)
+        return self.forward_in_turn(transaction, list(onward.values()), now)

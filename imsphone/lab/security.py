@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from imsphone.ipsec.agreement import Proposal, proposals
+from imsphone.ipsec.agreement import MECHANISM, Proposal, proposals
 from imsphone.ipsec.sa import Associations, Ends, Keys, Prolong, Protect, Release, Suite
 from imsphone.lab.alarms import Alarms
 from imsphone.machine import Address, Ask, Effect, Flow, Ids
@@ -83,9 +83,15 @@ class Agreements:
         offered = {proposal.suite: proposal for proposal in proposals(values)}
         return next((Offer(values, offered[suite]) for suite in self._suites if suite in offered), None)
 
+    def listed(self, agreement: Agreement | None) -> str:
+        """The Security-Server of a 494: the list as it was agreed on, without an agreement just the suites."""
+        if agreement is not None:
+            return ", ".join(agreement.server)
+        return ", ".join(f"{MECHANISM};alg={suite.alg};ealg={suite.ealg}" for suite in self._suites)
+
     @staticmethod
     def is_kept(agreement: Agreement, request: Request) -> bool:
-        """Whether a REGISTER inside this agreement repeats what was agreed (5.2.2.2)."""
+        """Whether a request inside this agreement repeats what was agreed (5.2.2.2, RFC 3329 2.3.1)."""
         verify = tuple(request.headers.get_all("Security-Verify"))
         client = tuple(request.headers.get_all("Security-Client"))
         return verify == agreement.server and (agreement.stands or client == agreement.client)

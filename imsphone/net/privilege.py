@@ -111,7 +111,8 @@ def main() -> None:
     except PermissionError:
         sys.exit("imsphone-sa: it needs CAP_NET_RAW itself: start it by sudo, or as a service that has it")
     try:
-        Xfrm().expect_permission()
+        with contextlib.closing(Xfrm()) as kernel:
+            kernel.expect_permission()
     except PermissionError:
         sys.stderr.write("imsphone-sa: without CAP_NET_ADMIN it gives sockets for ESP, but not the kernel's own ESP\n")
     except NetworkError as error:

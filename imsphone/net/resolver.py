@@ -146,12 +146,13 @@ class _Search:
             if (service := record.service.decode("ascii", "replace").upper()) in services
             and record.flags.lower() == b"s"
         ]
-        for _, _, transport, name in sorted(pointers):
-            await self._add_services(name, transport)
         if pointers:
-            return
-        found = [await self._add_services(f"{prefix}.{host}", transport) for prefix, transport in services.values()]
-        if not any(found):
+            ways = [(name, transport) for _, _, transport, name in sorted(pointers)]
+            otherwise = ways[0][1]
+        else:
+            ways = [(f"{prefix}.{host}", transport) for prefix, transport in services.values()]
+        found = [await self._add_services(name, transport) for name, transport in ways]
+        if not any(found):  # 4.2: the host itself, by the transport that was determined
             await self._add_addresses(host, _port(otherwise), otherwise)
 
     async def _add_services(self, name: str, transport: Transport) -> bool:

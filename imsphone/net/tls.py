@@ -4,8 +4,8 @@
                          └─ over: `trouble` says why, in a sentence for a user
 
 Whoever opens a connection checks the certificate: that an authority he knows has signed it, that it is valid now, and
-that it is for the name that he looked up (RFC 5922 7): as URI:sip:NAME, DNS:NAME or, where he has an address only, as
-that IP address. No wildcard matches (RFC 5922 7.2), and no common name.
+that it is for the name that he looked up (RFC 5922 7): as URI:sip:NAME, as DNS:NAME where no sip: URI is there at all
+or, where he has an address only, as that IP address. No wildcard matches (RFC 5922 7.2), and no common name.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from imsphone.errors import ProfileError
+from imsphone.errors import ParseError, ProfileError
 from imsphone.machine import Address
 from imsphone.profile import Profile
+from imsphone.sip.uri import Uri
 
 _READ_BYTES = 1 << 16
 # X509_verify_cert_error_string(3): what is wrong with a certificate → what to do about it
@@ -246,15 +247,17 @@ def _load_own(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
 
 
 def _names(certificate: Mapping[str, object]) -> list[str]:
-    """Whom a certificate speaks for (RFC 5922 7.1), as names and addresses in lower case."""
-    names = []
+    """Whom a certificate speaks for, in lower case: a DNS name counts where no sip: URI is there (RFC 5922 7.1)."""
+    domains, hosts, addresses = [], [], []
     alternatives = certificate.get("subjectAltName", ())
     for kind, value in alternatives if isinstance(alternatives, tuple) else ():
-        scheme, _, rest = value.partition(":")
-        if kind == "URI" and scheme.lower() == "sip" and "@" not in rest:
-            names.append(rest.partition(";")[0].lower())
+        if kind == "URI":
+            with contextlib.suppress(ParseError):
+                uri = Uri.parse(value)
+                if uri.scheme == "sip" and not uri.user:
+                    domains.append(uri.host)
         elif kind == "DNS":
-            names.append(value.lower())
+            hosts.append(value.lower())
         elif kind == "IP Address":
-            names.append(str(ipaddress.ip_address(value.strip())))
-    return names
+            addresses.append(str(ipaddress.ip_address(value.strip())))
+    return [*(domains or hosts), *addresses]

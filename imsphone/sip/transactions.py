@@ -146,6 +146,17 @@ class Transactions:
         self._arm(transaction)
         return effects
 
+    def is_merged(self, transaction: ServerTransaction) -> bool:
+        """Whether the same request came by another way before: a fork brought it twice (RFC 3261 8.2.2.2)."""
+        request = transaction.request
+        if request.to.tag:
+            return False
+        same = request.call_id, request.cseq, request.from_.tag
+        return any(
+            other is not transaction and same == (other.request.call_id, other.request.cseq, other.request.from_.tag)
+            for other in self._servers.values()
+        )
+
     def cancel(
         self, transaction: ClientTransaction, now: float, headers: Iterable[tuple[str, str]] = ()
     ) -> list[Effect]:

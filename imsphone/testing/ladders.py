@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from imsphone.ladder import Names, compare
+from imsphone.comparison import compare
+from imsphone.ladder import Names
 from imsphone.trace import Trace
 
 

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from imsphone.cli.register import _tell
+from imsphone.events import FlowLost, FlowOpened, NetworkChanged
 from imsphone.net.privilege import open_raw
+from imsphone.phone import Phone
+from imsphone.profile import Profile
 from imsphone.testing.served import ServedLab
 
 from .conftest import Run
@@ -135,3 +139,14 @@ def test_a_key_file_that_others_can_read_is_refused(run: Run, profiles: dict[str
     said = run("register", profiles["alice"])
     assert said.code == 2
     assert "alice.k" in said.err
+
+
+async def test_changes_of_the_way_are_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    phone = Phone(Profile(imsi="001010000000001"))
+    _tell(phone, NetworkChanged(at=0.0, was="127.0.0.1"))
+    _tell(phone, FlowOpened(at=0.0, flow=2, pcscf="127.0.10.11:5060"))
+    _tell(phone, FlowLost(at=0.0, flow=1, sentence="nothing answered"))
+    said = capsys.readouterr()
+    assert "address has changed" in said.out
+    assert "127.0.10.11:5060" in said.out
+    assert "nothing answered" in said.err

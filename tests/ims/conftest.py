@@ -74,7 +74,7 @@ class Bench:
     sdp_offer = OFFER
 
     def __init__(self, password: Secret | None = None, **keys: Any) -> None:
-        keys = {"imsi": "001010000000001", "pcscf": "127.0.10.10:5060", "reg_event": False} | keys
+        keys = {"imsi": "001010000000001", "pcscf": "127.0.10.10:5060", "reg_event": False, "keep_alive_s": 0} | keys
         self.profile = Profile(**keys)
         self.ue = Ue(self.profile, Identity.of(self.profile), Ids(b"bench"), password)
         self.now = 1000.0

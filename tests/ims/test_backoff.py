@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from imsphone.ims.backoff import Schedule, pause_s, quick_pause_s, refresh_after_s
+from imsphone.ims.backoff import WITH_OTHERS_S, Schedule, pause_s, quick_pause_s, refresh_after_s
 from imsphone.machine import Ids
 
 
@@ -26,6 +26,17 @@ def test_a_restart_is_waited_for_in_seconds_and_not_for_ever(failures: int, boun
     ids = Ids(b"quick")
     drawn = [quick_pause_s(failures, ids) for _ in range(100)]
     assert bound_s / 2 <= min(drawn) <= max(drawn) <= bound_s
+
+
+def test_a_flow_that_broke_beside_another_has_no_hurry() -> None:
+    """RFC 5626 4.5: 90 s in place of 30."""
+    schedule = Schedule(Ids(b"flows"))
+    schedule.pause(1000.0)
+    assert schedule.next_at is not None
+    assert 45 <= schedule.next_at - 1000.0 <= 90
+    schedule.rest(None, 2000.0, is_quick=False, base_s=WITH_OTHERS_S)
+    assert schedule.next_at is not None
+    assert 90 <= schedule.next_at - 2000.0 <= 180
 
 
 def test_a_schedule_counts_failures_apart_and_forgets_them_with_a_grant() -> None:

@@ -38,6 +38,15 @@ def test_keep_is_granted_with_a_value_only(param: str, keep_s: int | None) -> No
     assert binding_of(response, FLOW, "sip:a@x").keep_s == keep_s
 
 
+@pytest.mark.parametrize(("reg_id", "expires"), [(0, "5"), (1, "5"), (2, "9"), (3, "5")])
+def test_of_several_flows_ours_is_the_one_with_our_reg_id(reg_id: int, expires: str) -> None:
+    """RFC 5626 4.2.1; a network that takes no flows apart may have left it out."""
+    contacts = "<sip:x@h>;reg-id=2, <sip:me@h>;reg-id=1;expires=5, <sip:me@h>;reg-id=2;expires=9"
+    own = own_contact(Response(200, headers=[VIA, ("Contact", contacts)]), is_own, reg_id)
+    assert own is not None
+    assert own.params["expires"] == expires
+
+
 @pytest.mark.parametrize(
     ("lines", "seconds"),
     [

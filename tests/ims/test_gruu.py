@@ -42,6 +42,16 @@ def test_the_network_tells_more_later_and_all_of_it_ends() -> None:
     assert known.of(ALICE) == ""
 
 
+def test_what_is_deregistered_has_none() -> None:
+    """TS 24.229 5.1.2.1."""
+    known = gruus()
+    known.seen([("sip:a.b@ims.example", "sip:a.b@ims.example;gr=x", "")])
+    known.ended([ALICE, "tel:+1"])
+    assert known.of(ALICE) == ""
+    assert not known.is_own(Uri.parse(TEMPORARY))
+    assert known.of("sip:a.b@ims.example") == "sip:a.b@ims.example;gr=x"
+
+
 @given(st.text(), st.text())
 def test_anything_may_come(public: str, temporary: str) -> None:
     known = Gruus()

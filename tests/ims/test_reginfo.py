@@ -1,4 +1,4 @@
-"""reginfo by RFC 3680: the example of its clause 5.4, gaps in versions, and XML that means no good."""
+"""reginfo by RFC 3680: the example of its clause 5.3, gaps in versions, and XML that means no good."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from imsphone.errors import ParseError
 from imsphone.ims.reginfo import Contact, Known, Reginfo, Sighting
 from imsphone.sip.uri import Uri
 
-# RFC 3680 5.4
+# RFC 3680 5.3
 EXAMPLE = b"""<?xml version="1.0"?>
 <reginfo xmlns="urn:ietf:params:xml:ns:reginfo" version="0" state="full">
  <registration aor="sip:user@example.com" id="as9" state="active">
@@ -59,6 +59,15 @@ def test_gruus_are_read() -> None:
     gruu = '<pub-gruu xmlns="urn:ietf:params:xml:ns:gruuinfo" uri="sip:a@x;gr=1"/>'
     document = text(0, one().replace("</uri>", f"</uri>{gruu}"))
     assert document.registrations[0].contacts[0].pub_gruu == "sip:a@x;gr=1"
+
+
+def test_either_gruu_will_do_and_whose_are_over_is_told() -> None:
+    """TS 24.229 5.1.2.1."""
+    known = Known()
+    temporary = '</uri><temp-gruu xmlns="urn:ietf:params:xml:ns:gruuinfo" uri="sip:t@x;gr" first-cseq="1"/>'
+    known.apply(text(0, one().replace("</uri>", temporary) + one("terminated", "rejected", aor="sip:b@x")))
+    assert known.gruus(is_own) == [("sip:a@x", "", "sip:t@x;gr")]
+    assert known.ended() == ["sip:b@x"]
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,21 @@ def test_a_network_that_dislikes_gruu_is_not_asked_for_it(wanted: bool, supporte
     assert following(registers(gruu=wanted)).supported == supported
 
 
+def test_one_of_several_flows_says_which() -> None:
+    """RFC 5626 4.2.1."""
+    profile = Profile(imsi="001010000000001", flows=2)
+    agent = Agent(profile, Identity.of(profile), Ids(b"r"), None)
+    second = Register(agent.beside(2))
+    second.start()
+    request = following(second)
+    assert request.supported == ["path", "gruu", "outbound"]
+    assert request.contacts[0].params["reg-id"] == "2"
+    second.asks_outbound = False
+    request = following(second)
+    assert request.supported == ["path", "gruu"]
+    assert "reg-id" not in request.contacts[0].params
+
+
 def test_all_contacts_are_a_star_with_expires_0() -> None:
     """RFC 3261 10.2.2."""
     made = registers()

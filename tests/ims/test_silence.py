@@ -7,6 +7,7 @@ import pytest
 from imsphone.ims.silence import silence_inside
 from imsphone.ipsec.shield import Passed
 
+UP = "no TCP connection came up inside"
 TRIED = ["UDP 127.0.10.101:5060 ↔ 127.0.10.10:5060"]
 
 
@@ -29,3 +30,17 @@ def test_what_has_passed_tells_which_way_is_shut(passed: Passed, words: tuple[st
     assert (setback.cause, setback.status) == ("timeout", None)
     assert TRIED[0] in setback.sentence
     assert all(word in setback.sentence for word in words)
+
+
+@pytest.mark.parametrize(
+    ("passed", "cause", "words"),
+    [
+        (Passed(sent=3), "unreachable", UP),
+        (Passed(sent=3, opened=3), "unreachable", UP),  # what says no opens, too
+        (Passed(sent=3, forged=3), "timeout", "does not open"),
+        (Passed(sent=3, unknown_spi=3), "timeout", "an SPI that this phone did not choose"),
+    ],
+)
+def test_a_connection_that_does_not_come_up_has_its_reason_too(passed: Passed, cause: str, words: str) -> None:
+    setback = silence_inside(passed, TRIED, "unreachable")
+    assert (setback.cause, words in setback.sentence) == (cause, True)

@@ -23,7 +23,14 @@ def send(bench: Any, body: str = "hello", target: str = "bob") -> str:
     return str(key)
 
 
-def receive(bench: Any, body: str = "hello", *lines: str, kind: str | None = SHOWN, branch: str = "z9hG4bKtext") -> int:
+def receive(
+    bench: Any,
+    body: str = "hello",
+    *lines: str,
+    kind: str | None = SHOWN,
+    branch: str = "z9hG4bKtext",
+    call_id: str = "",
+) -> int:
     """A MESSAGE of bob; gives the status of the answer."""
     own = f"sip:alice@{bench.home}"
     message = [
@@ -32,7 +39,7 @@ def receive(bench: Any, body: str = "hello", *lines: str, kind: str | None = SHO
         "Max-Forwards: 66",
         f"From: <sip:bob@{bench.home}>;tag=far",
         f"To: <{own}>",
-        f"Call-ID: {branch}",
+        f"Call-ID: {call_id or branch}",
         "CSeq: 7 MESSAGE",
         *lines,
     ]
@@ -78,7 +85,13 @@ def test_it_is_delivered(phone: Any, status: str) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "word"),
-    [("404 Not Found", "knows no"), ("480 Temporarily Unavailable", "later"), ("415 Unsupported Media Type", "show")],
+    [
+        ("606 Not Acceptable", "refused"),
+        ("500 Server Internal Error", "did not get"),
+        ("404 Not Found", "knows no"),
+        ("480 Temporarily Unavailable", "later"),
+        ("415 Unsupported Media Type", "show"),
+    ],
 )
 def test_why_it_was_not_taken(phone: Any, answer: str, word: str) -> None:
     key = send(phone)
@@ -135,7 +148,7 @@ def too_long(bench: Any, n: int) -> str:
     return ""
 
 
-def test_over_udp_a_message_has_1300_octets_and_no_more(phone: Any) -> None:
+def test_a_message_has_1300_octets_and_no_more(phone: Any) -> None:
     """RFC 3428 8. The sentence says by how much the text is too long, and means it."""
     excess = int(too_long(phone, 999).rpartition(" by ")[2].split()[0])
     assert not phone.sent
@@ -154,16 +167,67 @@ def test_a_proof_counts_too(softphone: Any) -> None:
     assert "with the proof of who we are" in failed.sentence
 
 
-def test_over_tcp_it_may_be_long(make_bench: Any) -> None:
+def test_over_tcp_it_may_not_be_longer(make_bench: Any) -> None:
+    """RFC 3428 8: nobody knows what it goes on by."""
     bench = make_bench(transport="TCP")
     bench.do(bench.ue.register)
     bench.answer((bench.flow.over("TCP"),))
     bench.challenge()
     bench.answer(bench.success)
     bench.grant()
-    send(bench, 5000 * "x")
-    assert len(bench.request.body) == 5000
+    excess = int(too_long(bench, 999).rpartition(" by ")[2].split()[0])
+    send(bench, (999 - excess) * "x")
+    assert len(bench.sent[-1]) == 1300
     assert bench.flows[-1].transport == "TCP"
+
+
+def test_to_one_address_they_leave_one_after_the_other(phone: Any) -> None:
+    """RFC 3428 8."""
+    keys = [send(phone, "one"), send(phone, "two"), send(phone, "three"), send(phone, "else", "carol")]
+    assert [request.body for request in phone.requests] == [b"one", b"else"]
+    first = phone.requests[0]
+    phone.reply("100 Trying", to=first)
+    assert len(phone.requests) == 2
+    phone.reply("200 OK", to=first)
+    assert phone.request.body == b"two"
+    phone.wait(200)  # nobody answers, and carol neither
+    assert phone.request.body == b"three"
+    phone.reply("486 Busy Here")
+    assert [event.text for event in phone.events(TextSent)] == [keys[0], keys[3], keys[1], keys[2]]
+    assert [event.text for event in phone.events(TextFailed)] == [keys[3], keys[1], keys[2]]
+    send(phone, "four")
+    assert phone.request.body == b"four"
+
+
+def test_what_waits_for_an_answer_leaves_by_the_registration_of_then(phone: Any) -> None:
+    send(phone, "one")
+    send(phone, "two")
+    first = phone.request
+    phone.do(phone.ue.register)
+    phone.reply("200 OK", f"Service-Route: <sip:new@scscf.{phone.home};lr>\nContact: <{phone.own_address()}>")
+    phone.reply("200 OK", to=first)
+    assert phone.request.body == b"two"
+    assert [route.uri.user for route in phone.request.routes] == ["", "new"]
+
+
+def test_what_waits_when_the_registration_is_over_fails(phone: Any) -> None:
+    send(phone, "one")
+    send(phone, "two")
+    send(phone, "three")
+    first = phone.request
+    phone.do(phone.ue.deregister)
+    phone.reply("200 OK")
+    phone.reply("200 OK", to=first)
+    assert [failed.sentence for failed in phone.events(TextFailed)] == 2 * [
+        "this phone is not registered any more: the text did not leave"
+    ]
+
+
+def test_another_address_ends_the_wait(phone: Any) -> None:
+    send(phone, "one")
+    send(phone, "two")
+    phone.do(phone.ue.moved)
+    assert ["own address changed" in failed.sentence for failed in phone.events(TextFailed)] == [True, True]
 
 
 def test_what_cannot_be_sent(bench: Any, phone: Any) -> None:
@@ -211,6 +275,14 @@ def test_a_repeat_is_told_once(phone: Any) -> None:
     receive(phone)
     assert len(phone.sent) == 2
     assert phone.names == ["TextReceived"]
+
+
+def test_what_a_fork_brings_twice_is_told_once(phone: Any) -> None:
+    """RFC 3261 8.2.2.2: no repeat, for it came by another way."""
+    assert receive(phone, branch="z9hG4bKone", call_id="forked") == 200
+    assert receive(phone, branch="z9hG4bKtwo", call_id="forked") == 482
+    assert receive(phone, branch="z9hG4bKthree") == 200
+    assert phone.names == ["TextReceived", "TextReceived"]
 
 
 @pytest.mark.parametrize(

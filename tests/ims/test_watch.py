@@ -74,6 +74,29 @@ def test_evt_01_the_subscription_follows_the_registration(watcher: Any) -> None:
     assert told.identities[0]["contacts"][0]["is_ours"] is True
 
 
+def test_an_identity_that_ends_loses_its_gruu(watcher: Any) -> None:
+    """TS 24.229 5.1.2.1; the other one still has its own."""
+    watcher.reply("200 OK", f"{NOTIFIER}\nExpires: 600000", to=subscribes(watcher)[0])
+    gruu = '<pub-gruu xmlns="urn:ietf:params:xml:ns:gruuinfo" uri="sip:{}@x;gr=1"/>'
+
+    def entry(name: str, state: str) -> str:
+        contact = f'<contact id="{name}" state="{state}" event="registered"><uri>{watcher.own_address()}</uri>'
+        whole = f"{contact}{gruu.format(name)}</contact>"
+        return f'<registration aor="sip:{name}@x" id="{name}" state="{state}">{whole}</registration>'
+
+    for version, state in enumerate(("active", "terminated")):
+        head = f'<reginfo xmlns="urn:ietf:params:xml:ns:reginfo" version="{version}" state="full">'
+        notify(watcher, version, body=f"{head}{entry('one', 'active')}{entry('two', state)}</reginfo>")
+        status = 200 if state == "active" else 404
+        for name, expected in (("one", 200), ("two", status)):
+            watcher.hear(
+                watcher.far_request("OPTIONS", 1, branch=f"z9hG4bK{name}{version}", tag="").replace(
+                    f"OPTIONS {watcher.own_address()}", f"OPTIONS sip:{name}@x;gr=1"
+                )
+            )
+            assert watcher.responses[-1].status == expected
+
+
 def test_whoever_leaves_at_once_subscribes_to_nothing(make_bench: Any) -> None:
     bench = make_bench(reg_event=True).register()
     bench.do(bench.ue.deregister)
@@ -103,7 +126,7 @@ def test_evt_02_a_busy_server_is_asked_later_and_the_registration_stands(watcher
 
 
 def test_evt_03_after_a_gap_the_full_state_is_fetched(watcher: Any) -> None:
-    """EVT-03, RFC 3680 5.1."""
+    """EVT-03, RFC 3680 5.2."""
     watcher.reply("200 OK", f"{NOTIFIER}\nExpires: 9000")
     for version in (0, 1):
         notify(watcher, version)

@@ -38,11 +38,13 @@ ip link add near type veth peer name far netns far
 ip link set near up
 ip -n far link set far up
 ip -n far link set lo up
-for last in 1 101 102; do ip addr add 10.93.0.$last/24 dev eth0; ip addr add 10.94.0.$last/24 dev near; done
-for last in 2 {" ".join(map(str, LAB))}; do ip -n far addr add 10.94.0.$last/24 dev far; done
-ip addr add fd93::1/64 dev eth0 nodad
-ip addr add fd94::1/64 dev near nodad
-ip -n far addr add fd94::2/64 dev far nodad
+for last in 1 101 102; do
+    ip addr add 10.93.0.$last/24 dev eth0; ip addr add fd93::$last/64 dev eth0 nodad
+    ip addr add 10.94.0.$last/24 dev near; ip addr add fd94::$last/64 dev near nodad
+done
+for last in 2 {" ".join(map(str, LAB))}; do
+    ip -n far addr add 10.94.0.$last/24 dev far; ip -n far addr add fd94::$last/64 dev far nodad
+done
 echo the guest is up
 begin() {{ # LOG WORD COMMAND...: in the background, until it has said the word
     local log=$1 word=$2; shift 2
@@ -52,13 +54,15 @@ begin() {{ # LOG WORD COMMAND...: in the background, until it has said the word
 }}
 kept() {{ echo "FOUND [\\"$1\\", [$(ip xfrm state | grep -c ^src), $(ip xfrm policy | grep -c ^src)]]"; }}
 begin /run/mirror "is up" ip netns exec far $PY -m $ESP.mirror kernel 10.94.0.2/10.94.0.1 fd94::2/fd94::1
-begin /run/lab "is up" ip netns exec far $PY -m $ESP.lab kernel 10.94.0
+begin /run/lab "is up" ip netns exec far $PY -m $ESP.lab kernel 10.94.0 fd94::
 for way in kernel own; do
     $PY -m $ESP.reflection $way 10.93.0.1/10.93.0.2/own fd93::1/fd93::2/own \
         10.94.0.1/10.94.0.2/kernel fd94::1/fd94::2/kernel 2>&1
 done
 $PY -m $ESP.phones 10.93.0 udp {" ".join(map(str, SUITES))} 2>&1
 $PY -m $ESP.phones 10.94.0 tcp {" ".join(FEW)} 2>&1
+$PY -m $ESP.phones fd93:: udp {FEW[0]} 2>&1
+$PY -m $ESP.phones fd94:: tcp {FEW[0]} 2>&1
 kept "root, after"
 begin /run/held holds $PY -m $ESP.reflection hold 10.93.0.1 10.93.0.2 2
 kill -9 $begun
@@ -94,13 +98,18 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """What the programs of the guest have found."""
-    addresses = [f"10.93.0.{last}/24" for last in (2, *LAB)]
+    addresses = [address for last in (2, *LAB) for address in (f"10.93.0.{last}/24", f"fd93::{last}/64")]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with ExitStack() as stack:
-        guest = stack.enter_context(Guest(tmp_path_factory.mktemp("xfrm"), GUEST, [*addresses, "fd93::2/64"]))
-        for program in (("mirror", "own", "10.93.0.2/10.93.0.1", "fd93::2/fd93::1"), ("lab", "own", "10.93.0")):
+        folder = tmp_path_factory.mktemp("xfrm")
+        log = stack.enter_context((folder / "host.log").open("w"))
+        guest = stack.enter_context(Guest(folder, GUEST, addresses))
+        for program in (
+            ("mirror", "own", "10.93.0.2/10.93.0.1", "fd93::2/fd93::1"),
+            ("lab", "own", "10.93.0", "fd93::"),
+        ):
             command = guest.beside(sys.executable, "-m", f"tests.interop.esp.{program[0]}", *program[1:])
-            process = stack.enter_context(subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL))
+            process = stack.enter_context(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
             stack.callback(process.kill)
         end = time.monotonic() + ALL_S
         while "that is all" not in guest.said() and time.monotonic() < end:
@@ -108,7 +117,6 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         said = guest.said()
         lines = [line.removeprefix("FOUND ") for line in said.splitlines() if line.startswith("FOUND ")]
         found = dict(json.loads(line) for line in lines)
-        found["log"] = said
         yield found
 
 
@@ -191,6 +199,8 @@ def test_a_user_who_crashes_leaves_nothing(found: dict[str, Any]) -> None:
     [
         *(("", "10.93.0", "udp", str(suite)) for suite in SUITES),
         *(("", "10.94.0", "tcp", suite) for suite in FEW),
+        ("", "fd93::", "udp", FEW[0]),
+        ("", "fd94::", "tcp", FEW[0]),
         ("user ", "10.93.0", "udp", FEW[0]),
         ("user ", "10.94.0", "tcp", FEW[1]),
     ],

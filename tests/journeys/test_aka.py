@@ -307,7 +307,7 @@ def test_aka_14_a_sim_answers_no_407() -> None:
 
 def test_keys_that_a_401_brings_along_are_not_for_the_phone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A P-CSCF that forgets to take CK and IK away (TS 24.229 5.2.2.2): the phone uses its SIM's, and repeats none."""
-    monkeypatch.setattr("imsphone.lab.pcscf._strip_keys", lambda _response: None)
+    monkeypatch.setattr("imsphone.lab.border.strip_keys", lambda _response: None)
     one = Try()
     assert isinstance(one.register(), Registered)
     assert one.challenges[0].challenges()[0].get("ck")

@@ -103,7 +103,7 @@ def test_evt_02_a_subscribe_that_is_put_off_comes_again(world: World, network: N
 
 
 def test_evt_03_after_a_gap_the_full_state_is_fetched(world: World, network: Network, alice: VirtualPhone) -> None:
-    """EVT-03, RFC 3680 5.1: a partial state that does not follow the last one is not applied."""
+    """EVT-03, RFC 3680 5.2: a partial state that does not follow the last one is not applied."""
     alice.register()
     world.run_for(10)
     before = len(sent(world, b"SUBSCRIBE"))
@@ -132,7 +132,7 @@ def apply(body: bytes, changes: Iterable[tuple[bytes, bytes]]) -> bytes:
 @pytest.mark.parametrize(
     ("event", "after_s"),
     [
-        (b'"probation"', 30.0),  # RFC 3680 4.3: later, when it likes
+        (b'"probation"', 30.0),  # RFC 3680 4.7.1: later, when it likes
         (b'"probation" retry-after="90"', 90.0),
         (b'"expired"', 0.0),
         (b'"unregistered"', None),  # not before the user asks
@@ -141,7 +141,7 @@ def apply(body: bytes, changes: Iterable[tuple[bytes, bytes]]) -> bytes:
 def test_evt_06_each_end_has_its_own_consequence(
     world: World, network: Network, alice: VirtualPhone, event: bytes, after_s: float | None
 ) -> None:
-    """EVT-06, TS 24.229 5.1.1.7, RFC 3680 4.3."""
+    """EVT-06, TS 24.229 5.1.1.7, RFC 3680 4.7.1."""
     alice.register()
     world.run_for(5)
     before = len(sent(world, b"REGISTER"))

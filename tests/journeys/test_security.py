@@ -53,8 +53,8 @@ def records(world: World, who: str, *, protocol: str = "SIP", direction: str = "
     return [record for record in found if record.protocol == protocol]
 
 
-def last_register(world: World) -> tuple[Request, Flow]:
-    record = [record for record in records(world, "alice") if record.data.startswith(b"REGISTER")][-1]
+def last_request(world: World, method: bytes = b"REGISTER") -> tuple[Request, Flow]:
+    record = [record for record in records(world, "alice") if record.data.startswith(method)][-1]
     request = parse(record.data)
     assert isinstance(request, Request)
     return request, record.flow
@@ -130,7 +130,7 @@ def test_sec_01_the_p_cscf_prefers_and_the_phone_follows() -> None:
 def test_sec_02_security_verify_is_what_came(world: World, network: Network) -> None:
     put_in(world, network).register()
     challenge = parse(next(r.data for r in records(world, "alice", direction="received") if b" 401 " in r.data[:20]))
-    assert last_register(world)[0].headers.lines("Security-Verify") == challenge.headers.lines("Security-Server")
+    assert last_request(world)[0].headers.lines("Security-Verify") == challenge.headers.lines("Security-Server")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_sec_02_security_verify_is_what_came(world: World, network: Network) -> 
 def test_sec_03_a_changed_security_verify_is_refused(world: World, network: Network, changes: dict[str, str]) -> None:
     put_in(world, network).register()
     world.run_for(1.0)
-    request, flow = last_register(world)
+    request, flow = last_request(world)
     world.perform("alice", [Send(bytes(sent_again(request, **changes)), flow)])
     world.run_for(1.0)
     assert answers(world)[-1] == 494
@@ -152,11 +152,23 @@ def test_sec_03_a_changed_security_verify_is_refused(world: World, network: Netw
 def test_sec_04_so_is_none_at_all(world: World, network: Network) -> None:
     put_in(world, network).register()
     world.run_for(1.0)
-    request, flow = last_register(world)
+    request, flow = last_request(world)
     request.headers.remove("Security-Verify")
     world.perform("alice", [Send(bytes(sent_again(request)), flow)])
     world.run_for(1.0)
     assert answers(world)[-1] == 494
+
+
+def test_sec_03_so_is_a_changed_one_in_any_other_request(world: World, network: Network) -> None:
+    """RFC 3329 2.3.1; the answer says what it should have been."""
+    alice = put_in(world, network)
+    alice.register()
+    alice.text("echo", "hello")
+    request, flow = last_request(world, b"MESSAGE")
+    world.perform("alice", [Send(bytes(sent_again(request, Security_Verify="tls", Call_ID="again")), flow)])
+    world.run_for(1.0)
+    (refusal,) = (parse(one.data) for one in records(world, "p-cscf") if one.data.startswith(b"SIP/2.0 494"))
+    assert refusal.headers.get_all("Security-Server") == request.headers.get_all("Security-Verify")
 
 
 def without_security_server(line: str) -> str | None:
@@ -261,7 +273,7 @@ def test_sec_15_a_network_without_ipsec_is_left_or_taken_as_the_profile_says() -
 
 def test_sec_07_packets_go_on_the_agreed_pairs_only(world: World, network: Network) -> None:
     put_in(world, network, transport="UDP").register()
-    client = last_register(world)[0].headers.lines("Security-Client")[0]
+    client = last_request(world)[0].headers.lines("Security-Client")[0]
     inner = [record for record in records(world, "alice") if record.is_protected]
     came = [record for record in records(world, "alice", direction="received") if record.is_protected]
     assert f"port-c={inner[0].flow.local.port};" in client + ";"  # UDP: port_uc → port_ps, port_pc → port_us
@@ -306,7 +318,7 @@ def test_sec_11_what_comes_unprotected_to_a_protected_port_is_dropped(world: Wor
     alice.register()
     world.run_for(1.0)
     before = answers(world)
-    request, flow = last_register(world)
+    request, flow = last_request(world)
     mallory = Address(HOSTS["alice"], 5070)  # the host is right, the port and the wrapping are not
     world.perform("alice", [Send(bytes(sent_again(request)), Flow("UDP", mallory, flow.remote))])
     world.run_for(5.0)
@@ -319,7 +331,7 @@ def test_sec_11_what_comes_unprotected_to_a_protected_port_is_dropped(world: Wor
 
 
 def _server_port(world: World) -> Address:
-    said = Proposal.parse(last_register(world)[0].headers.lines("Security-Client")[0])
+    said = Proposal.parse(last_request(world)[0].headers.lines("Security-Client")[0])
     assert said is not None
     return Address(HOSTS["alice"], said.ends.port_s)
 

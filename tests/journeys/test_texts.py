@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Callable
 
@@ -201,9 +202,12 @@ async def test_what_nobody_asks_for_is_not_kept_for_ever(lab: ServedLab, monkeyp
         assert [(await alice.incoming_text()).body for _ in range(2)] == ["two", "three"]
 
 
-async def test_over_tcp_it_may_be_long(lab: ServedLab) -> None:
+async def test_over_tcp_it_is_as_short_and_many_at_once_wait_for_each_other(lab: ServedLab) -> None:
+    """RFC 3428 8."""
     profile = dataclasses.replace(lab.profile("alice"), transport="TCP")
     async with Phone(profile, isim=lab.isim("alice")) as alice:
         await alice.register()
-        await alice.text("echo", 3000 * "x")
-        assert (await alice.incoming_text(timeout=5)).body == 3000 * "x"
+        with pytest.raises(TextTooLong):
+            await alice.text("echo", 1300 * "x")
+        await asyncio.gather(*(alice.text("echo", body) for body in ("one", "two", "three")))
+        assert [(await alice.incoming_text(timeout=5)).body for _ in range(3)] == ["one", "two", "three"]

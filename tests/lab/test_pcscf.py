@@ -160,6 +160,7 @@ def test_a_phone_that_needs_sec_agree_and_offers_nothing_is_refused(security: Se
     answer = sent.data.decode()
     assert answer.startswith(f"SIP/2.0 {status}")
     assert header(answer, "Unsupported") == ("sec-agree" if status == 420 else "")
+    assert header(answer, "Security-Server").startswith("ipsec-3gpp;alg=") == (status == 494)  # RFC 3329 2.3.1
 
 
 @pytest.mark.parametrize("target", ["sip:127.0.0.12:5060", "sip:bob@127.0.0.12"])

@@ -60,6 +60,22 @@ def test_nothing_follows_an_answer() -> None:
     assert one.collect(Response(486)) is None
 
 
+@pytest.mark.parametrize(("status", "goes_on"), [(408, True), (430, True), (503, True), (486, False), (404, False)])
+def test_another_flow_of_a_device_is_for_who_did_not_get_through(status: int, goes_on: bool) -> None:
+    """RFC 5626 5.3."""
+    one, [client] = forwarding(1)
+    one.spares[client] = [(request("spare"), FLOW)]
+    assert bool(one.spare(client, status)) is goes_on
+    assert one.spare(client, 430) == []  # each once
+
+
+def test_a_caller_who_gave_up_is_not_sent_to_another_flow() -> None:
+    one, [client] = forwarding(1)
+    one.spares[client] = [(request("spare"), FLOW)]
+    client.is_cancelled = True
+    assert one.spare(client, 430) == []
+
+
 def test_every_challenge_goes_up_with_the_best_one() -> None:
     one, clients = forwarding(3)
     answers = [

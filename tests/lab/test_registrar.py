@@ -70,11 +70,33 @@ def test_only_his_own_contacts_go_with_a_private_identity() -> None:
     registration = registrar.open(PROFILE)
     registrar.bind(registration, bound("<sip:a@h1>"))
     registrar.bind(registration, bound("<sip:c@h2>", 200.0, impi="other@x"))
-    registrar.unbind(registration, NameAddr.parse("<sip:c@h2>").uri, "a@x")
+    registrar.unbind(registration, NameAddr.parse("<sip:c@h2>"), "a@x")
     assert contacts(registrar) == ["sip:a@h1", "sip:c@h2"]
     registrar.unbind(registration, None, "a@x")
     assert contacts(registrar) == ["sip:c@h2"]
     assert registrar.deadline == 200.0
+
+
+def test_flows_stand_beside_each_other_and_go_one_by_one() -> None:
+    """RFC 5626 6: instance and reg-id tell them apart, the address does not."""
+    registrar = Registrar()
+    registration = registrar.open(PROFILE)
+    contact = '<sip:a@h>;+sip.instance="<urn:1>";reg-id='
+    for number in (1, 2, 2):
+        registrar.bind(registration, bound(f"{contact}{number}"))
+    assert [one.contact.params["reg-id"] for one in registration.bound] == ["1", "2"]
+    registrar.unbind(registration, NameAddr.parse(f"{contact}1"), "a@x")
+    assert [one.contact.params["reg-id"] for one in registration.bound] == ["2"]
+    registrar.bind(registration, bound('<sip:a@h3>;+sip.instance="<urn:1>"'))  # without outbound it is one device
+    assert contacts(registrar) == ["sip:a@h3"]
+
+
+def test_an_emergency_registration_stands_beside() -> None:
+    registrar = Registrar()
+    registration = registrar.open(PROFILE)
+    for contact in ('<sip:a@h>;+sip.instance="<urn:1>"', '<sip:b@h;sos>;+sip.instance="<urn:1>"'):
+        registrar.bind(registration, bound(contact))
+    assert len(registration.bound) == 2
 
 
 def test_a_200_counts_what_is_left() -> None:

@@ -257,6 +257,15 @@ def test_only_the_reg_event_package_is_offered(alice: Registrant) -> None:
     assert "Allow-Events: reg" in answer
 
 
+def test_the_home_network_answers_who_asks_whether_it_is_there(alice: Registrant) -> None:
+    alice.come_in()
+    alice.send(
+        f"OPTIONS sip:{REALM} SIP/2.0\nVia: {{via}}\nMax-Forwards: 70\nRoute: {alice.service_route}\n"
+        f"From: <sip:alice@{REALM}>;tag=1\nTo: <sip:{REALM}>\nCall-ID: there\nCSeq: 1 OPTIONS\n\n"
+    )
+    assert alice.next("SIP/2.0").startswith("SIP/2.0 200")
+
+
 def test_strangers_are_kept_out_of_the_core(alice: Registrant, network: Network) -> None:
     for name in ("i-cscf", "s-cscf"):
         alice.pcscf = network.addresses[name]

@@ -76,6 +76,8 @@ def test_what_was_agreed_has_to_be_repeated_to_the_letter() -> None:
     request.headers.set("Security-Verify", *agreement.server)
     request.headers.set("Security-Client", str(Proposal(HMAC[1], ends)))
     assert not agreements.is_kept(agreement, request)  # SEC-04: somebody struck the others out
+    assert agreements.listed(agreement) == ", ".join(agreement.server)  # RFC 3329 2.3.1: unmodified
+    assert agreements.listed(None) == ", ".join(f"ipsec-3gpp;alg={alg};ealg={ealg}" for alg, ealg in HMAC)
 
 
 def test_one_that_is_not_proven_ends_by_itself_and_by_the_next() -> None:

@@ -39,6 +39,8 @@ _sips._tcp.tls.example. SRV 0 0 5071 plain.example.
 away.example. A 127.0.10.31
 _sip._udp.away.example. SRV 0 0 0 .
 loop.example. CNAME loop.example.
+half.example. NAPTR 10 10 "s" "SIP+D2T" "" _sip._tcp.nowhere.example.
+half.example. A 127.0.10.32
 """
 
 
@@ -121,6 +123,7 @@ async def test_naptr_then_srv_then_addresses_in_the_order_of_the_records(server:
         (("Plain.Example.", None, None), [("UDP", "127.0.10.30", 5060)]),
         (("two.ims.example", 1, None), [("UDP", "127.0.10.12", 1)]),
         (("away.example", None, "UDP"), []),
+        (("half.example", None, None), [("TCP", "127.0.10.32", 5060)]),
         (("nowhere.example", None, None), []),
         (("loop.example", 1, None), []),
         (("", None, None), []),

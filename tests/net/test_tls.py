@@ -58,6 +58,9 @@ def met(tmp_path: Path, *names: str, wanted: str = NAME, days_ago: int = 0, ca: 
         ((NAME,), NAME),
         ((NAME,), "PCSCF.ims.example."),
         (("sip:ims.example",), "ims.example"),
+        (("SIP:IMS.example:5061;transport=tcp", NAME), "ims.example"),
+        (("sip:alice@ims.example", "sips:ims.example", NAME), NAME),
+        (("sip:ims.example", "127.0.10.10"), "127.0.10.10"),
         (("other.example", "127.0.10.10"), "127.0.10.10"),
         (("::1",), "::1"),
     ],
@@ -76,6 +79,7 @@ def test_whom_a_certificate_speaks_for(tmp_path: Path, names: tuple[str, ...], w
         (("*.ims.example",), "*.ims.example"),  # RFC 5922 7.2: no wildcard matches
         (("sip:alice@pcscf.ims.example",), "nobody"),  # RFC 5922 7.1: who has a user part is no domain
         (("sips:pcscf.ims.example",), "nobody"),
+        ((NAME, "sip:ims.example"), "ims.example"),  # RFC 5922 7.1: a DNS name counts where no sip: URI is there
     ],
 )
 def test_whom_it_does_not(tmp_path: Path, names: tuple[str, ...], shown: str) -> None:

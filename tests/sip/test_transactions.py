@@ -686,3 +686,15 @@ def test_a_response_to_somebody_elses_via_is_none_of_ours(sent_by: str) -> None:
     assert strange != bytes(response)
     assert layer.receive(strange, UDP, 1.0) == []  # RFC 3261 18.1.2: silently
     assert told(layer.receive(bytes(response), UDP, 1.0))
+
+
+def test_an_address_that_is_gone_takes_all_transactions_along() -> None:
+    """Nobody is told and nothing rings: what waited has ended otherwise."""
+    one = Transactions(Ids(b"drop"))
+    one.request(make("OPTIONS"), UDP, 0.0)
+    one.request(make(), UDP, 0.0)
+    assert one.deadline is not None
+    one.drop()
+    assert one.deadline is None
+    assert one.tick(1000.0) == []
+    assert one.lost(UDP, 1000.0) == []

@@ -63,9 +63,9 @@ async def live(said: dict[str, Any], alice: Phone, bob: Phone, told: list[Event]
     seen = await heard(told, RegistrationSeen, PATIENCE_S)
     assert isinstance(seen, RegistrationSeen)
     said["alice is seen"] = [contact["state"] for one in seen.identities for contact in one["contacts"]]
-    before = {one.association for one in alice.associations}
+    before = {(one.spi, one.target) for one in alice.associations}
     said["alice refreshes"] = (await asyncio.wait_for(alice.register(), PATIENCE_S)).protection
-    said["new associations"] = len({one.association for one in alice.associations} - before)
+    said["new associations"] = len({(one.spi, one.target) for one in alice.associations} - before)
     said["alice calls the echo"] = await call(alice, "echo", None)
     said["alice calls bob"] = await call(alice, "bob", bob)
     said["bob calls alice"] = await call(bob, "alice", alice)

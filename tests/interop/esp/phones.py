@@ -34,10 +34,11 @@ async def call(caller: Phone, target: str, called: Phone | None) -> str:
 
 async def main(base: str, transport: str, *suites: str) -> None:
     network = Network(seed=b"interop", base=base)
+    stem = base if ":" in base else f"{base}."
 
     def phone(name: str, last: int, suite: str) -> Phone:
         keys = {"security": "ipsec", "ipsec_by": "kernel", "security_suites": (suite,), "transport": transport}
-        profile = replace(Profile(**network.profile(name)), local_host=f"{base}.{last}", expires_s=600, **keys)
+        profile = replace(Profile(**network.profile(name)), local_host=f"{stem}{last}", expires_s=600, **keys)
         return Phone(profile, isim=isims[name], name=name)
 
     log = io.StringIO()
