@@ -17,7 +17,7 @@ from tests.net.ledger import Ledger
 from tests.net.test_grant import OWN, PEER, needs_route
 
 KEYS = Keys.of(SUITES[1], bytes(16), bytes(range(16)))
-HELD = Associations(SUITES[1], OWN, PEER, Ends(1256, 1257, 40001, 40002), Ends(1300, 1301, 5100, 6100), KEYS)
+HELD = Associations(SUITES[1], OWN, PEER, Ends(1256, 1257, 20001, 20002), Ends(1300, 1301, 5100, 6100), KEYS)
 
 
 class Far:

@@ -29,7 +29,7 @@ def addition(**changes: Any) -> dict[str, Any]:
         "lifetime_s": 240.5,
         "suite": str(SUITES[0]),
         "hosts": [OWN, PEER],
-        "ends": [[1256, 1257, 40001, 40002], [1300, 1301, 5100, 6100]],
+        "ends": [[1256, 1257, 20001, 20002], [1300, 1301, 5100, 6100]],
         "keys": [KEYS.integrity.hex(), KEYS.encryption.hex(), ""],
     }
     return request | changes
@@ -44,7 +44,7 @@ def test_a_set_comes_is_prolonged_counted_and_goes() -> None:
     ledger = Ledger()
     grant = Grant(ledger)
     assert answered(grant, addition()) == {}
-    ends = (Ends(1256, 1257, 40001, 40002), Ends(1300, 1301, 5100, 6100))
+    ends = (Ends(1256, 1257, 20001, 20002), Ends(1300, 1301, 5100, 6100))
     assert ledger.held == {Associations(SUITES[0], OWN, PEER, *ends, KEYS): 240}
     assert answered(grant, {"do": "prolong", "number": 0, "lifetime_s": 600_030}) == {}
     assert len(answered(grant, {"do": "counted", "number": 0})["counted"]) == 2
@@ -66,13 +66,13 @@ def test_a_set_comes_is_prolonged_counted_and_goes() -> None:
         ({"hosts": [OWN, "2001:db8::1"]}, "of two kinds"),
         ({"hosts": [OWN, "fe80::1%lo"]}, "no address of one host"),
         ({"hosts": [OWN, 7]}, "no address of one host"),
-        ({"ends": [[255, 1257, 40001, 40002], [1300, 1301, 5100, 6100]]}, "256"),
-        ({"ends": [[1256, 1257, 1023, 40002], [1300, 1301, 5100, 6100]]}, "1024"),
-        ({"ends": [[1256, 1257, 40001, 40002], [1300, 1301, 0, 6100]]}, "65535"),
-        ({"ends": [[1256, 1256, 40001, 40002], [1300, 1301, 5100, 6100]]}, "the same"),
-        ({"ends": [[1256, 1257, 40001, 40001], [1300, 1301, 5100, 6100]]}, "the same"),
-        ({"ends": [[1256, 1257, 40001], [1300, 1301, 5100, 6100]]}, "no request"),
-        ({"ends": [[True, 1257, 40001, 40002], [1300, 1301, 5100, 6100]]}, "256"),
+        ({"ends": [[255, 1257, 20001, 20002], [1300, 1301, 5100, 6100]]}, "256"),
+        ({"ends": [[1256, 1257, 1023, 20002], [1300, 1301, 5100, 6100]]}, "1024"),
+        ({"ends": [[1256, 1257, 20001, 20002], [1300, 1301, 0, 6100]]}, "65535"),
+        ({"ends": [[1256, 1256, 20001, 20002], [1300, 1301, 5100, 6100]]}, "the same"),
+        ({"ends": [[1256, 1257, 20001, 20001], [1300, 1301, 5100, 6100]]}, "the same"),
+        ({"ends": [[1256, 1257, 20001], [1300, 1301, 5100, 6100]]}, "no request"),
+        ({"ends": [[True, 1257, 20001, 20002], [1300, 1301, 5100, 6100]]}, "256"),
         ({"suite": "null/null"}, "no request"),
         ({"keys": [KEYS.integrity.hex(), "", ""]}, "no keys for"),
         ({"keys": ["zz", "", ""]}, "no request"),
@@ -91,12 +91,12 @@ def test_what_is_not_for_this_user_is_refused_and_named(changes: dict[str, Any],
 def test_a_number_with_a_fraction_becomes_whole() -> None:
     """Else packing it for the kernel would end the thread of `imsphone-sa` half way."""
     ledger = Ledger()
-    ends = [[1256.5, 1257.0, 40001.5, 40002.0], [1300.5, 1301.0, 5100.5, 6100.0]]
+    ends = [[1256.5, 1257.0, 20001.5, 20002.0], [1300.5, 1301.0, 5100.5, 6100.0]]
     assert answered(Grant(ledger), addition(ends=ends)) == {}
     (held,) = ledger.held
-    assert (held.own, held.peer) == (Ends(1256, 1257, 40001, 40002), Ends(1300, 1301, 5100, 6100))
+    assert (held.own, held.peer) == (Ends(1256, 1257, 20001, 20002), Ends(1300, 1301, 5100, 6100))
     assert all(type(number) is int for number in (*held.own, *held.peer))
-    equal = [[1256.5, 1256, 40001, 40002], ends[1]]
+    equal = [[1256.5, 1256, 20001, 20002], ends[1]]
     assert "the same" in answered(Grant(ledger), addition(ends=equal))["no"]
 
 
@@ -110,7 +110,7 @@ def test_nobody_is_cut_off_by_another_users_associations(kind: socket.SocketKind
             others.listen()
         port = others.getsockname()[1]
         ledger = Ledger()
-        ends = [[1256, 1257, 40001, port], [1300, 1301, 5100, 6100]]
+        ends = [[1256, 1257, 20001, port], [1300, 1301, 5100, 6100]]
         said = answered(Grant(ledger), addition(ends=ends))
     assert said == {"no": f"port {port} of {OWN} is taken by another program"}
     assert not ledger.acts
@@ -121,8 +121,8 @@ def test_a_second_set_may_share_the_port_at_which_the_first_one_listens() -> Non
     grant = Grant(Ledger())
     assert answered(grant, addition()) == {}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
-        own.bind((OWN, 40002))
-        ends = [[1258, 1259, 40003, 40002], [1302, 1303, 5101, 6100]]
+        own.bind((OWN, 20002))
+        ends = [[1258, 1259, 20003, 20002], [1302, 1303, 5101, 6100]]
         assert answered(grant, addition(number=1, ends=ends)) == {}
 
 
@@ -155,4 +155,6 @@ def test_no_line_raises(junk: bytes) -> None:
 
 @given(st.sampled_from([*addition(), "is_v6"]), values)
 def test_no_value_raises(key: str, value: Any) -> None:
-    assert Grant(Ledger()).answer(json.dumps(addition(**{key: value})).encode()).endswith(b"}\n")
+    said = Grant(Ledger()).answer(json.dumps(addition(**{key: value})).encode())
+    assert said.endswith(b"}\n")
+    assert KEYS.integrity.hex().encode() not in said
