@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .fuzz import TARGETS, Besieged, Finding, Mangler, inputs
+from .fuzz import inputs
+from .mangler import Mangler
+from .targets import TARGETS, Besieged, Finding
 
 COUNTS = {"phone": 150, "journey": 25, "diameter": 200, "dns": 200}
 OTHERS = 600
