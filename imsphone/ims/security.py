@@ -47,10 +47,8 @@ class Security:
     def __init__(self, profile: Profile, ids: Ids, transactions: Transactions, timeout_s: float) -> None:
         self._policy = profile.security
         self._transport: Transport = profile.transport or "UDP"
-        self._may_try_tcp = False if profile.transport == "UDP" else None
-        self._takes_tcp: bool | None = (
-            self._may_try_tcp
-        )  # the P-CSCF, inside the associations; None: it has not been tried
+        self._may_try_tcp: bool | None = False if profile.transport == "UDP" else None
+        self._takes_tcp = self._may_try_tcp  # the P-CSCF, inside the associations; None: it has not been tried
         self.start()
         self.current: Associations | None = None
         self.candidate: Associations | None = None

@@ -12,7 +12,7 @@ import pytest
 
 from imsphone.cli.esp_keys import KeyFile
 from imsphone.ipsec.sa import SUITES, Associations, Ends, Keys, Suite
-from imsphone.net.privilege import open_raw
+from tests.net.test_esp import needs_raw
 
 from .conftest import Run
 
@@ -54,15 +54,7 @@ def test_a_file_that_others_can_read_is_refused_and_left_alone(tmp_path: Path) -
     assert path.read_text() == "mine\n"
 
 
-def may_open_raw() -> bool:
-    try:
-        open_raw("127.0.0.1").close()
-    except PermissionError:
-        return False
-    return True
-
-
-@pytest.mark.skipif(not may_open_raw(), reason="raw sockets need CAP_NET_RAW: run this as root")
+@needs_raw
 def test_a_registration_with_its_keys_and_nothing_of_them_elsewhere(
     run: Run, profiles: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -10,20 +10,12 @@ import pytest
 
 from imsphone.cli.register import _tell
 from imsphone.events import FlowLost, FlowOpened, NetworkChanged
-from imsphone.net.privilege import open_raw
 from imsphone.phone import Phone
 from imsphone.profile import Profile
 from imsphone.testing.served import ServedLab
+from tests.net.test_esp import needs_raw
 
 from .conftest import Run
-
-
-def may_open_raw() -> bool:
-    try:
-        open_raw("127.0.0.1").close()
-    except PermissionError:
-        return False
-    return True
 
 
 def test_it_says_who_we_are_and_for_how_long(run: Run, profiles: dict[str, Path], lab: ServedLab) -> None:
@@ -35,7 +27,7 @@ def test_it_says_who_we_are_and_for_how_long(run: Run, profiles: dict[str, Path]
     assert "200 OK" in said.out
 
 
-@pytest.mark.skipif(not may_open_raw(), reason="raw sockets need CAP_NET_RAW: run this as root")
+@needs_raw
 def test_the_security_associations_are_shown(run: Run, profiles: dict[str, Path]) -> None:
     with profiles["alice"].open("a") as file:
         file.write('security = "ipsec"\n')

@@ -20,7 +20,7 @@ from imsphone.lab.network import Network
 from imsphone.lab.registration import Terms
 from imsphone.lab.world import World
 from imsphone.machine import Address, Effect, Flow, Send
-from imsphone.net.privilege import ENVIRONMENT, open_raw
+from imsphone.net.privilege import ENVIRONMENT
 from imsphone.phone import Phone
 from imsphone.profile import Profile
 from imsphone.sip.fields import Challenge
@@ -29,6 +29,7 @@ from imsphone.sip.timers import TS_24_229
 from imsphone.testing.served import ServedLab
 from imsphone.testing.virtual import VirtualPhone
 from imsphone.trace import Record
+from tests.net.test_esp import needs_raw
 
 GM = ["alice", "p-cscf"]
 HOSTS = {"alice": "127.0.10.101", "bob": "127.0.10.102"}
@@ -428,15 +429,7 @@ def test_sec_13_a_p_cscf_that_lost_its_associations_is_registered_with_anew(worl
 # On real sockets ----------------------------------------------------------------------------------------------------
 
 
-def may_open_raw() -> bool:
-    try:
-        open_raw("127.0.0.1").close()
-    except PermissionError:
-        return False
-    return True
-
-
-@pytest.mark.skipif(not may_open_raw(), reason="raw sockets need CAP_NET_RAW: run this as root")
+@needs_raw
 async def test_the_same_on_loopback(lab: ServedLab, assert_ladder: Ladder) -> None:
     profile = replace(lab.profile("alice"), security="ipsec")
     async with Phone(profile, isim=lab.isim("alice"), name="alice") as alice:

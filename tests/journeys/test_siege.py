@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -17,38 +16,21 @@ from imsphone.ipsec.sa import Associations, Ends, Keys, Suite
 from imsphone.ipsec.shield import Shield
 from imsphone.lab.network import Network
 from imsphone.lab.world import World
-from imsphone.machine import Address, Ask, Effect, Flow, Send
+from imsphone.machine import Address, Flow, Send
 from imsphone.profile import Profile
 from imsphone.sip.message import Request, parse
 from imsphone.testing.virtual import VirtualPhone
+from tests.wire.targets import Deaf
 
 PHONE, PCSCF, MALLORY = "127.0.10.101", "127.0.10.10", "127.0.10.66"
 SUITE = Suite("hmac-md5-96", "null")
-
-
-class Mute:
-    """Mallory's machine: all that it sends, the test says."""
-
-    deadline: float | None = None
-
-    def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
-        return []
-
-    def answer(self, ask: Ask, result: Any, now: float) -> list[Effect]:
-        return []
-
-    def lost(self, flow: Flow, now: float) -> list[Effect]:
-        return []
-
-    def tick(self, now: float) -> list[Effect]:
-        return []
 
 
 @pytest.fixture
 def alice(world: World, network: Network) -> VirtualPhone:
     profile = replace(Profile(**network.profile("alice")), security="ipsec", security_suites=(str(SUITE),))
     alice = VirtualPhone(world, "alice", PHONE, profile, network.accounts["alice"].isim())
-    world.attach("mallory", Mute(), [MALLORY])
+    world.attach("mallory", Deaf(), [MALLORY])
     assert isinstance(alice.register(), Registered)
     world.run_for(1.0)
     return alice

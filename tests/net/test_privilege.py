@@ -14,20 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imsphone.errors import NetworkError
-from imsphone.net.privilege import _opened, ask_for_socket, ask_for_tun, listen, open_raw, serve_one
+from imsphone.net.privilege import _opened, ask_for_socket, ask_for_tun, listen, serve_one
 from imsphone.net.tun import close_tun, count_tuns, name_of
+from tests.net.test_esp import needs_raw
 from tests.net.test_tun import needs_tun, refuse
-
-
-def may_open_raw() -> bool:
-    try:
-        open_raw("127.0.0.1").close()
-    except PermissionError:
-        return False
-    return True
-
-
-needs_raw = pytest.mark.skipif(not may_open_raw(), reason="raw sockets need CAP_NET_RAW: run these as root")
 
 
 @pytest.fixture

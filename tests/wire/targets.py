@@ -277,7 +277,7 @@ def feed_esp(data: bytes) -> None:
 # The phone ------------------------------------------------------------------------------------------------------------
 
 
-class _Deaf:
+class Deaf:
     """A machine that hears all and says nothing."""
 
     deadline: float | None = None
@@ -303,7 +303,7 @@ class Besieged:
         self.network = Network(seed=b"besieged")
         self.network.attach(world)
         self.alice = put_in(world, self.network)
-        world.attach("mallory", _Deaf(), [MALLORY])
+        world.attach("mallory", Deaf(), [MALLORY])
         if not isinstance(self.alice.register(), Registered):
             raise Finding("an honest network does not register the phone")
         world.run_for(1.0)
